@@ -1,0 +1,24 @@
+//! What running work tells the person watching, without knowing how it is shown.
+
+/// Receives what steps and commands have to say. The engine's implementations turn it into events.
+pub trait Report: Send + Sync {
+    /// One line that a command printed.
+    fn line(&self, line: &str);
+    /// Something the user should know although the work goes on.
+    fn warn(&self, message: &str);
+    /// `done` of `total` units of the current step (bytes, files or packages).
+    fn progress(&self, done: u64, total: u64);
+    /// A command line about to be run, quoted so that it can be pasted into a shell.
+    fn command(&self, line: &str);
+}
+
+/// Says nothing: for tests and for work whose output nobody reads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Quiet;
+
+impl Report for Quiet {
+    fn line(&self, _: &str) {}
+    fn warn(&self, _: &str) {}
+    fn progress(&self, _: u64, _: u64) {}
+    fn command(&self, _: &str) {}
+}
