@@ -1,14 +1,15 @@
-//! The one way to start a process.
+//! The one way to start a process: what to run, said as data.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
-use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 
-use super::{Cancel, Report};
+use super::quote::shell_quote;
+
+/// How many characters of a command line an error message repeats.
+const SHORT_LINE: usize = 400;
 
 /// What a command reads from its standard input.
 #[derive(Debug, Default)]
@@ -43,6 +44,8 @@ pub struct Command {
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) stdin: Stdin,
     pub(crate) stdout: Stdout,
+    pub(crate) inherited: Vec<OwnedFd>,
+    pub(crate) clean_env: bool,
 }
 
 impl Command {
@@ -55,6 +58,8 @@ impl Command {
             cwd: None,
             stdin: Stdin::Null,
             stdout: Stdout::Report,
+            inherited: Vec::new(),
+            clean_env: false,
         }
     }
 
@@ -73,11 +78,20 @@ impl Command {
         self
     }
 
-    /// Sets a variable of the command's environment.
+    /// Sets a variable of the command's environment. It is shown with the command line, so it is no
+    /// way to hand over a secret: that is [`Stdin::Bytes`].
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env
             .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Starts from an environment of `PATH`, `LC_ALL`, `HOME`, `TERM`, `TMPDIR` and
+    /// `SOURCE_DATE_EPOCH` alone, instead of everything this program inherited.
+    #[must_use]
+    pub fn clean_env(mut self) -> Self {
+        self.clean_env = true;
         self
     }
 
@@ -101,6 +115,60 @@ impl Command {
         self.stdout = stdout;
         self
     }
+
+    /// Leaves this open file open in the command, under the same number, so that an argument can
+    /// name it as `/proc/self/fd/N`. All others are closed.
+    #[must_use]
+    pub fn inherit(mut self, fd: OwnedFd) -> Self {
+        self.inherited.push(fd);
+        self
+    }
+
+    /// The command line for an error message: long ones end in the number of arguments left out.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let mut line = shell_quote(&self.program);
+        for (nth, arg) in self.args.iter().enumerate() {
+            let word = shell_quote(arg);
+            if line.chars().count() + word.chars().count() > SHORT_LINE {
+                let left = self.args.len() - nth;
+                line.push_str(&format!(" … ({left} more)"));
+                break;
+            }
+            line.push(' ');
+            line.push_str(&word);
+        }
+        line
+    }
+}
+
+/// The whole line as a POSIX shell with `$'…'` quoting (bash, zsh, busybox) reads it.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(dir) = &self.cwd {
+            write!(f, "(cd {} && ", shell_quote(dir.as_os_str()))?;
+        }
+        for (name, value) in &self.env {
+            write!(f, "{}={} ", name.to_string_lossy(), shell_quote(value))?;
+        }
+        write!(f, "{}", shell_quote_program(&self.program))?;
+        for arg in &self.args {
+            write!(f, " {}", shell_quote(arg))?;
+        }
+        if self.cwd.is_some() {
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+/// A program whose name holds a `=` would be read as an assignment.
+fn shell_quote_program(program: &OsStr) -> String {
+    let quoted = shell_quote(program);
+    if quoted.contains('=') && !quoted.starts_with(['\'', '$']) {
+        return format!("'{quoted}'");
+    }
+    quoted
 }
 
 /// What a finished command left behind.
@@ -147,98 +215,32 @@ pub enum CommandError {
     },
 }
 
-/// Starts processes: really, or, in tests, on paper.
-pub trait Runner: Send + Sync {
-    /// Runs `command` to its end; a non-zero status is an error.
-    fn run(&self, command: Command, host: &Host) -> Result<Output, CommandError>;
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The operating system as a build sees it: how to run commands, whom to tell, when to stop.
-#[derive(Clone)]
-pub struct Host {
-    runner: Arc<dyn Runner>,
-    /// Who hears what the work has to say.
-    pub report: Arc<dyn Report>,
-    /// Set when the work shall stop.
-    pub cancel: Cancel,
-}
-
-impl Host {
-    /// A host that starts its processes through `runner`.
-    pub fn new(runner: Arc<dyn Runner>, report: Arc<dyn Report>, cancel: Cancel) -> Self {
-        Self {
-            runner,
-            report,
-            cancel,
-        }
+    #[test]
+    fn a_line_can_be_pasted_into_a_shell() {
+        let command = Command::new("a=b")
+            .arg("it's")
+            .arg("")
+            .arg("x y")
+            .arg("line\nbreak\x1b")
+            .env("SOURCE_DATE_EPOCH", "0")
+            .env("A", "b c")
+            .current_dir("/a dir");
+        assert_eq!(
+            command.to_string(),
+            r"(cd '/a dir' && SOURCE_DATE_EPOCH=0 A='b c' 'a=b' 'it'\''s' '' 'x y' $'line\nbreak\x1b')"
+        );
     }
 
-    /// Runs a command to its end. A non-zero status is an error that carries the last lines printed.
-    pub fn run(&self, command: Command) -> Result<Output, CommandError> {
-        if self.cancel.is_cancelled() {
-            return Err(CommandError::Cancelled);
-        }
-        self.report.command(&command.to_string());
-        self.runner.run(command, self)
-    }
-}
-
-/// Keeps the command lines it is given and answers with prepared output: for tests.
-#[derive(Debug, Default)]
-pub struct Recorder {
-    lines: Mutex<Vec<String>>,
-}
-
-impl Recorder {
-    /// The command lines so far, quoted for a shell.
-    pub fn lines(&self) -> Vec<String> {
-        self.lines.lock().map(|l| l.clone()).unwrap_or_default()
-    }
-}
-
-impl Runner for Recorder {
-    fn run(&self, command: Command, _: &Host) -> Result<Output, CommandError> {
-        if let Ok(mut lines) = self.lines.lock() {
-            lines.push(command.to_string());
-        }
-        Ok(Output::default())
-    }
-}
-
-impl fmt::Display for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.program.to_string_lossy())?;
-        for arg in &self.args {
-            write!(f, " {}", arg.to_string_lossy())?;
-        }
-        Ok(())
-    }
-}
-
-/// Starts real processes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HostRunner;
-
-impl Runner for HostRunner {
-    fn run(&self, command: Command, _: &Host) -> Result<Output, CommandError> {
-        let line = command.to_string();
-        let io = |source| CommandError::Io {
-            command: line.clone(),
-            source,
-        };
-        let mut process = std::process::Command::new(&command.program);
-        process.args(&command.args).envs(command.env);
-        if let Some(dir) = &command.cwd {
-            process.current_dir(dir);
-        }
-        process.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = process.spawn().map_err(io)?;
-        if let (Stdin::Bytes(bytes), Some(mut pipe)) = (&command.stdin, child.stdin.take()) {
-            pipe.write_all(bytes).map_err(io)?;
-        }
-        let output = child.wait_with_output().map_err(io)?;
-        Ok(Output {
-            stdout: output.stdout,
-        })
+    #[test]
+    fn a_long_line_is_cut_in_errors_only() {
+        let command = Command::new("apt-get").args((0..200).map(|n| format!("package-{n}")));
+        let short = command.short();
+        assert!(short.chars().count() < SHORT_LINE + 30, "{short}");
+        assert!(short.ends_with("more)"), "{short}");
+        assert!(command.to_string().ends_with("package-199"));
     }
 }

@@ -1,9 +1,44 @@
 //! The operating system: commands, mounts, loop devices, locks, signals.
 
 mod cancel;
+mod child;
 mod command;
+mod container;
+mod duration;
+mod environment;
+mod error;
+mod lines;
+mod lock;
+mod loopdev;
+mod mount;
+pub mod namespace;
+mod process;
+mod quote;
+mod recorder;
+mod remove;
 mod report;
+mod runner;
+mod search;
+pub mod signals;
+mod streams;
+mod subvolume;
+mod tool_packages;
+mod tools;
+mod user;
 
 pub use cancel::Cancel;
-pub use command::{Command, CommandError, Host, HostRunner, Output, Recorder, Runner, Stdin, Stdout};
+pub use command::{Command, CommandError, Output, Stdin, Stdout};
+pub use container::Container;
+pub use duration::human_duration;
+pub use error::HostError;
+pub use lock::Lock;
+pub use loopdev::{LoopDevice, LoopOptions};
+pub use mount::{Mount, Overlay, mount_point_inside};
+pub use process::HostRunner;
+pub use quote::{printable, printable_bytes, printable_path, shell_quote};
+pub use recorder::{Call, Recorder};
+pub use remove::{remove, remove_contents};
 pub use report::{Quiet, Report};
+pub use runner::{Host, Runner};
+pub use search::SearchPath;
+pub use user::{CallingUser, calling_user, is_root, set_umask};

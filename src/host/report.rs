@@ -4,6 +4,9 @@
 pub trait Report: Send + Sync {
     /// One line that a command printed.
     fn line(&self, line: &str);
+    /// What stands on a line that the command is still rewriting, such as its own progress display.
+    /// May be dropped.
+    fn transient(&self, _line: &str) {}
     /// Something the user should know although the work goes on.
     fn warn(&self, message: &str);
     /// `done` of `total` units of the current step (bytes, files or packages).

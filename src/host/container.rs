@@ -1,0 +1,168 @@
+//! Commands inside an image's tree: a systemd-nspawn container without a network of its own.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use super::Command;
+
+/// A container around a directory tree, for one command.
+///
+/// It sees the tree, its own `/dev`, `/proc`, `/sys`, `/run` and `/tmp`, and what is bound into it;
+/// nothing else of the host. It leaves no trace in the tree besides what the command does.
+#[derive(Debug)]
+pub struct Container {
+    root: PathBuf,
+    network: bool,
+    read_only: bool,
+    binds: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    directory: Option<PathBuf>,
+}
+
+impl Container {
+    /// A container on the tree at `root`, without network.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            network: false,
+            read_only: false,
+            binds: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+        }
+    }
+
+    /// Shares the host's network, with its name servers.
+    #[must_use]
+    pub fn network(mut self, on: bool) -> Self {
+        self.network = on;
+        self
+    }
+
+    /// Makes the tree read-only for the command.
+    #[must_use]
+    pub fn read_only(mut self, on: bool) -> Self {
+        self.read_only = on;
+        self
+    }
+
+    /// Shows `source` of the host at `target`.
+    #[must_use]
+    pub fn bind(mut self, source: &Path, target: &Path) -> Self {
+        self.binds.push(bind_option("--bind=", source, target));
+        self
+    }
+
+    /// Shows `source` of the host at `target`, read-only.
+    #[must_use]
+    pub fn bind_read_only(mut self, source: &Path, target: &Path) -> Self {
+        self.binds.push(bind_option("--bind-ro=", source, target));
+        self
+    }
+
+    /// Sets a variable of the command's environment.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.environment
+            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets the command's working directory, a path inside.
+    #[must_use]
+    pub fn current_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.directory = Some(dir.into());
+        self
+    }
+
+    /// The command that runs `program` inside.
+    #[must_use]
+    pub fn command<S: AsRef<OsStr>>(
+        self,
+        program: impl AsRef<OsStr>,
+        args: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let mut command = Command::new("systemd-nspawn").args([
+            "--quiet",
+            // Neither a system bus nor a scope of its own: builds run on hosts without either.
+            "--register=no",
+            "--keep-unit",
+            // Nothing of the host's configuration may change what a build does.
+            "--settings=no",
+            "--machine=mkosi",
+            "--as-pid2",
+            "--console=pipe",
+            // The tree is somebody's image: nspawn shall write no files into it.
+            "--resolv-conf=off",
+            "--timezone=off",
+            "--link-journal=no",
+        ]);
+        command = command.arg(option("--directory=", self.root.as_os_str()));
+        if self.read_only {
+            command = command.arg("--read-only");
+        }
+        if self.network {
+            let servers = Path::new("/etc/resolv.conf");
+            if servers.exists() {
+                command = command.arg(bind_option("--bind-ro=", servers, servers));
+            }
+        } else {
+            command = command.arg("--private-network");
+        }
+        if let Some(directory) = &self.directory {
+            command = command.arg(option("--chdir=", directory.as_os_str()));
+        }
+        for (name, value) in &self.environment {
+            let mut variable = option("--setenv=", name);
+            variable.push("=");
+            variable.push(value);
+            command = command.arg(variable);
+        }
+        command.args(self.binds).arg("--").arg(program).args(args)
+    }
+}
+
+fn option(name: &str, value: &OsStr) -> OsString {
+    let mut option = OsString::from(name);
+    option.push(value);
+    option
+}
+
+/// `--bind=SOURCE:TARGET`, with the separators inside the paths escaped as nspawn wants them.
+fn bind_option(name: &str, source: &Path, target: &Path) -> OsString {
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    let mut bytes = name.as_bytes().to_vec();
+    for (index, path) in [source, target].into_iter().enumerate() {
+        if index > 0 {
+            bytes.push(b':');
+        }
+        for &byte in path.as_os_str().as_bytes() {
+            if matches!(byte, b':' | b'\\') {
+                bytes.push(b'\\');
+            }
+            bytes.push(byte);
+        }
+    }
+    OsString::from_vec(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn has_no_network_unless_asked() {
+        let closed = Container::new("/tree").command("/bin/true", [""; 0]);
+        assert!(closed.to_string().contains("--private-network"));
+        let open = Container::new("/tree")
+            .network(true)
+            .command("/bin/true", [""; 0]);
+        assert!(!open.to_string().contains("--private-network"));
+    }
+
+    #[test]
+    fn escapes_separators_in_bound_paths() {
+        let option = bind_option("--bind=", Path::new("/a:b"), Path::new("/c\\d"));
+        assert_eq!(option, OsString::from("--bind=/a\\:b:/c\\\\d"));
+    }
+}
