@@ -1,1 +1,44 @@
-//! config
+//! From settings files, flags and project files to one typed [`Config`].
+//!
+//! [`SETTINGS`] describes every setting. [`load`] reads `mkosi.default` and its drop-ins, puts the
+//! flags over them, adds the project's files that count because they are there, fills in defaults
+//! and checks the whole. Every error of every file is reported at once.
+
+pub mod ini;
+pub mod message;
+pub mod suggest;
+pub mod summary;
+pub mod values;
+
+mod checks;
+mod combinations;
+mod compression;
+mod context;
+mod error;
+#[cfg(test)]
+mod example;
+mod files;
+mod layers;
+mod load;
+mod origin;
+mod output_name;
+mod project;
+mod resolve;
+mod settings;
+mod spec;
+mod table;
+#[cfg(test)]
+mod testing;
+mod unsupported;
+
+pub use context::Context;
+pub use error::{ConfigError, Errors, Warning};
+pub use files::all_settings_files;
+pub use layers::FlagValue;
+pub use load::{Loaded, Request, defaults, load};
+pub use origin::{Origin, Origins};
+pub use project::{Project, missing_inputs};
+pub use settings::{Config, SETTINGS};
+pub use spec::{Auto, Condition, Section, Spec};
+pub use table::Row;
+pub use unsupported::{Unsupported, unsupported};

@@ -1,0 +1,123 @@
+//! What the user asked for.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::config::Request;
+use crate::config::values::keyword::keywords;
+
+keywords! {
+    /// What to do.
+    Verb {
+        /// Builds the image.
+        Build = "build",
+        /// Removes what builds left.
+        Clean = "clean",
+        /// Prints the configuration.
+        Summary = "summary",
+        /// Runs a shell or a command in the image.
+        Shell = "shell",
+        /// Boots the image in a container.
+        Boot = "boot",
+        /// Boots the image in a virtual machine.
+        Qemu = "qemu",
+        /// Explains the command line.
+        Help = "help",
+        /// Prints the version; has no word of its own but `--version`.
+        Version = "version",
+    }
+}
+
+impl Verb {
+    /// The verbs that can be written, with what each does.
+    pub const WORDS_AND_HELP: &'static [(Self, &'static str)] = &[
+        (
+            Self::Build,
+            "Build the image (what happens when no verb is given)",
+        ),
+        (
+            Self::Clean,
+            "Remove what builds wrote; -f: cached images and build directory too; -ff: package cache too",
+        ),
+        (Self::Summary, "Print the whole configuration"),
+        (
+            Self::Shell,
+            "Run a shell, or the given command, in the image; build it first if needed",
+        ),
+        (
+            Self::Boot,
+            "Boot the image in a container; arguments go to its init system",
+        ),
+        (
+            Self::Qemu,
+            "Boot the image in a virtual machine; arguments go to qemu",
+        ),
+        (Self::Help, "Print this text"),
+    ];
+
+    /// Whether words after the verb are passed on to something else.
+    #[must_use]
+    pub const fn passes_arguments_on(self) -> bool {
+        matches!(self, Self::Shell | Self::Boot | Self::Qemu)
+    }
+}
+
+keywords! {
+    /// How running work is shown.
+    Progress {
+        /// For people on a terminal, plain lines elsewhere.
+        Auto = "auto",
+        /// With moving bars.
+        Terminal = "terminal",
+        /// A line for each thing that happens.
+        Plain = "plain",
+        /// A line of JSON for each thing that happens.
+        Json = "json",
+    }
+}
+
+/// Options that are no settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Globals {
+    /// Change there before anything else.
+    pub directory: Option<PathBuf>,
+    /// Do it for every settings file of `all_directory`.
+    pub all: bool,
+    /// Where `all` looks; relative to `directory`.
+    pub all_directory: PathBuf,
+    /// Print every command that is run.
+    pub debug_run: bool,
+    /// Answer in JSON.
+    pub json: bool,
+    /// How running work is shown.
+    pub progress: Progress,
+    /// Say more.
+    pub verbose: bool,
+}
+
+impl Default for Globals {
+    fn default() -> Self {
+        Self {
+            directory: None,
+            all: false,
+            all_directory: "mkosi.files".into(),
+            debug_run: false,
+            json: false,
+            progress: Progress::Auto,
+            verbose: false,
+        }
+    }
+}
+
+/// A command line that was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// What to do.
+    pub verb: Verb,
+    /// What to pass on; only with verbs that pass something on.
+    pub arguments: Vec<OsString>,
+    /// The settings file and the flags that are settings.
+    pub request: Request,
+    /// The other options.
+    pub globals: Globals,
+}

@@ -1,0 +1,119 @@
+//! Settings that each make sense, but not together.
+
+use super::Config;
+use super::error::{Findings, Warning};
+use super::resolve::quoted;
+use super::values::{Architecture, BootProtocol, Encrypt};
+
+/// Reports settings that cannot be combined, and those that are dangerous.
+pub(super) fn check(config: &Config, found: &mut Findings) {
+    let format = config.format;
+    if config.bootable && !format.is_disk() {
+        found.conflict(format!(
+            "{} needs a disk image: Format={format} has no partition for a boot loader",
+            quoted(config, "Bootable")
+        ));
+    }
+    if config.verity && !format.is_disk() {
+        found.conflict(format!(
+            "{} needs a disk image: Format={format} has no partition for the hash tree",
+            quoted(config, "Verity")
+        ));
+    }
+    if config.encrypt.is_some() && !format.is_disk() {
+        found.conflict(format!(
+            "{} needs a disk image: Format={format} has no partitions to encrypt",
+            quoted(config, "Encrypt")
+        ));
+    } else if config.encrypt == Some(Encrypt::All) && config.verity {
+        found.conflict(format!(
+            "{} and {} cannot be combined: a verified root partition is not encrypted; Encrypt=data can be combined",
+            quoted(config, "Encrypt"),
+            quoted(config, "Verity")
+        ));
+    } else if config.encrypt == Some(Encrypt::Data) && format.is_btrfs() {
+        found.conflict(format!(
+            "{} cannot be combined with Format={format}: home and srv are subvolumes of its root partition; use Encrypt=all",
+            quoted(config, "Encrypt")
+        ));
+    } else if config.encrypt == Some(Encrypt::Data)
+        && config.home_size.is_none()
+        && config.srv_size.is_none()
+    {
+        found.warn(Warning(format!(
+            "{} encrypts nothing without HomeSize or SrvSize",
+            quoted(config, "Encrypt")
+        )));
+    }
+    let pc = matches!(
+        config.architecture,
+        Architecture::X86_64 | Architecture::I686
+    );
+    if config.bootable && config.boot_protocols.contains(&BootProtocol::Bios) && !pc {
+        found.conflict(format!(
+            "{}: Architecture={} has no BIOS",
+            quoted(config, "BootProtocols"),
+            config.architecture
+        ));
+    }
+    if config.bootable && config.boot_protocols.is_empty() {
+        found.conflict("Bootable needs at least one of BootProtocols=uefi, bios");
+    }
+    if !config.repository_key_check {
+        found.warn(Warning(format!(
+            "{}: SIGNATURES OF PACKAGES ARE NOT CHECKED. Whoever controls the network or a mirror controls the image",
+            quoted(config, "RepositoryKeyCheck")
+        )));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::testing::Fixture;
+
+    #[test]
+    fn impossible_combinations_are_refused() {
+        for (args, part) in [
+            ("-b -t tar", "needs a disk image: Format=tar"),
+            ("-b -t directory", "needs a disk image: Format=directory"),
+            ("-b -t subvolume", "needs a disk image: Format=subvolume"),
+            ("-b -t plain_squashfs", "needs a disk image"),
+            ("--verity -t tar", "hash tree"),
+            ("--encrypt -t tar", "no partitions to encrypt"),
+            ("--encrypt --verity", "cannot be combined: a verified root"),
+            ("--encrypt=data -t gpt_btrfs", "are subvolumes"),
+            (
+                "-b --boot-protocols=bios --architecture=arm64",
+                "has no BIOS",
+            ),
+            ("-b --boot-protocols=", "at least one"),
+        ] {
+            let errors = Fixture::new().args(args).errors();
+            assert!(
+                errors.len() == 1 && errors[0].contains(part),
+                "{args}: {errors:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn possible_combinations_are_not() {
+        for args in [
+            "-b",
+            "-b -t gpt_squashfs --verity",
+            "--encrypt=data --home-size=1G --verity",
+            "--encrypt",
+            "--encrypt=no -t tar",
+        ] {
+            assert_eq!(Fixture::new().args(args).warnings(), [""; 0], "{args}");
+        }
+    }
+
+    #[test]
+    fn dangerous_settings_are_shouted_about() {
+        let warnings = Fixture::new().args("--repository-key-check=no").warnings();
+        assert!(warnings[0].contains("SIGNATURES OF PACKAGES ARE NOT CHECKED"));
+        let warnings = Fixture::new().args("--encrypt=data").warnings();
+        assert!(warnings[0].contains("encrypts nothing"));
+    }
+}

@@ -1,0 +1,141 @@
+//! Settings that are understood and that a build cannot honour.
+
+use super::Config;
+use super::error::ConfigError;
+use super::message::Excerpt;
+use super::origin::Origin;
+use super::settings::SETTINGS;
+
+/// A setting that a build cannot honour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsupported {
+    /// The setting.
+    pub setting: &'static str,
+    /// Its value, for people.
+    pub value: String,
+    /// Where it was set.
+    pub origin: Origin,
+    /// What would have to be there, as a plural noun or name.
+    pub what: &'static str,
+}
+
+impl From<Unsupported> for ConfigError {
+    fn from(unsupported: Unsupported) -> Self {
+        let Unsupported {
+            setting,
+            value,
+            origin,
+            what,
+        } = unsupported;
+        let value = Excerpt(&value).to_string();
+        Self::Conflict(format!(
+            "{origin}: {setting}={value}: this version does not support {what}"
+        ))
+    }
+}
+
+/// The settings that a build cannot honour, in the order of the table. A build must not begin
+/// unless there are none.
+#[must_use]
+pub fn unsupported(config: &Config) -> Vec<Unsupported> {
+    let refused = SETTINGS.iter().filter_map(|row| {
+        let what = row.spec.later?;
+        let origin = config.origins.of(row.spec.name)[0].clone();
+        let unfit = match row.spec.unless {
+            Some(condition) => !condition(config) && !matches!(origin, Origin::Implied(_)),
+            None => config
+                .origins
+                .trace(row.spec.name)
+                .is_some_and(|trace| trace.differs),
+        };
+        (unfit && row.spec.matters(config)).then(|| Unsupported {
+            setting: row.spec.name,
+            value: (row.lines)(config).join(" "),
+            origin,
+            what,
+        })
+    });
+    refused.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::testing::Fixture;
+    use crate::config::values::Architecture;
+    use crate::config::{ConfigError, unsupported};
+
+    fn refused(fixture: &Fixture) -> Vec<&'static str> {
+        unsupported(&fixture.config())
+            .iter()
+            .map(|unsupported| unsupported.setting)
+            .collect()
+    }
+
+    #[test]
+    fn only_what_has_an_effect_is_refused() {
+        for (args, settings) in [
+            ("", vec![]),
+            ("-t tar", vec![]),
+            ("-t directory", vec![]),
+            ("-t tar --xz=no", vec!["XZ"]),
+            ("-t tar --compress-output=zstd", vec!["CompressOutput"]),
+            ("--xz", vec!["XZ"]),
+            ("-t gpt_btrfs", vec!["Format"]),
+            ("-d fedora", vec!["Distribution"]),
+            (
+                "--esp-size=1G --kernel-command-line=x --boot-protocols=bios --secure-boot",
+                vec![],
+            ),
+            ("-b --esp-size=1G", vec!["Bootable", "ESPSize"]),
+            (
+                "--build-packages=a --build-sources=b --source-file-transfer=mount -T",
+                vec![],
+            ),
+            (
+                "--qemu-smp=4 --qemu-mem=2G --qemu-headless --network-veth",
+                vec![],
+            ),
+            ("--manifest-format=json", vec![]),
+            ("--manifest-format=json,changelog", vec!["ManifestFormat"]),
+            ("--bootable=no --sign=no --ssh=no", vec![]),
+            ("--sign --key=a", vec!["Sign", "Key"]),
+            (
+                "--read-only --hostname=a --root-size=2G --gpt-first-lba=64 -ff",
+                vec![],
+            ),
+        ] {
+            let found = refused(&Fixture::new().args(args));
+            assert_eq!(found, settings, "{args}");
+        }
+        let foreign = if Architecture::host() == Architecture::S390x {
+            "x86_64"
+        } else {
+            "s390x"
+        };
+        assert_eq!(
+            refused(&Fixture::new().args("--architecture").args(foreign)),
+            ["Architecture"]
+        );
+    }
+
+    #[test]
+    fn files_of_the_project_are_refused_by_name() {
+        let fixture = Fixture::new()
+            .project_file("mkosi.build", "", 0o755)
+            .directory("p/mkosi.builddir");
+        let config = fixture.config();
+        let messages: Vec<_> = unsupported(&config)
+            .into_iter()
+            .map(|unsupported| ConfigError::from(unsupported).to_string())
+            .collect();
+        assert_eq!(messages.len(), 2);
+        assert!(
+            messages[0].starts_with("mkosi.build: BuildScript=/"),
+            "{messages:?}"
+        );
+        assert!(
+            messages[0].ends_with("this version does not support build scripts"),
+            "{messages:?}"
+        );
+    }
+}

@@ -1,0 +1,292 @@
+//! Debian: its releases, mirrors, keys and packages.
+
+use std::path::PathBuf;
+
+use super::{MergedUsr, Source};
+
+/// What `Release=` means when the host is something else: the stable release.
+pub const DEFAULT_RELEASE: &str = "trixie";
+/// The project's content delivery network.
+pub const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
+/// Security updates; never on mirrors of the main archive.
+const SECURITY_MIRROR: &str = "http://deb.debian.org/debian-security";
+/// Where releases go when they are no longer maintained.
+const ARCHIVE_MIRROR: &str = "http://archive.debian.org/debian";
+const ARCHIVE_SECURITY_MIRROR: &str = "http://archive.debian.org/debian-security";
+/// The keyring of the package debian-archive-keyring, on the host and in the image.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// What is true of one release.
+struct Release {
+    /// The codename.
+    name: &'static str,
+    /// The number, as in `/etc/debian_version`; rolling suites have none.
+    number: Option<&'static str>,
+    /// Whether `NAME-updates` and a security suite exist.
+    updates: bool,
+    /// Whether it has left the mirrors for the archive.
+    archived: bool,
+    merged_usr: MergedUsr,
+}
+
+/// Releases that can be built, newest first. Merged /usr as debootstrap decides it: since buster;
+/// the package that says so exists since bookworm; packages bring the links since trixie.
+const RELEASES: &[Release] = &[
+    release("sid", None, false, false, MergedUsr::Packages),
+    release("forky", Some("14"), false, false, MergedUsr::Packages),
+    release("trixie", Some("13"), true, false, MergedUsr::Packages),
+    release(
+        "bookworm",
+        Some("12"),
+        true,
+        false,
+        MergedUsr::LinksAndPackage,
+    ),
+    release("bullseye", Some("11"), true, false, MergedUsr::Links),
+    release("buster", Some("10"), true, true, MergedUsr::Links),
+    release("stretch", Some("9"), true, true, MergedUsr::Packages),
+];
+
+/// Suite names that move from release to release.
+const ALIASES: &[(&str, &str)] = &[
+    ("unstable", "sid"),
+    ("testing", "forky"),
+    ("stable", "trixie"),
+    ("oldstable", "bookworm"),
+    ("oldoldstable", "bullseye"),
+];
+
+const fn release(
+    name: &'static str,
+    number: Option<&'static str>,
+    updates: bool,
+    archived: bool,
+    merged_usr: MergedUsr,
+) -> Release {
+    Release {
+        name,
+        number,
+        updates,
+        archived,
+        merged_usr,
+    }
+}
+
+/// A release by codename, number (`12`, `12.4`) or moving name (`stable`).
+fn find(name: &str) -> Option<&'static Release> {
+    let name = ALIASES
+        .iter()
+        .find(|(alias, _)| *alias == name)
+        .map_or(name, |(_, codename)| codename);
+    let number = name.split('.').next();
+    RELEASES
+        .iter()
+        .find(|r| r.name == name || (r.number.is_some() && r.number == number))
+}
+
+/// The codename of a release, or the ones there are.
+pub fn codename(name: &str) -> Result<&'static str, String> {
+    find(name).map(|r| r.name).ok_or_else(|| {
+        let known: Vec<&str> = RELEASES.iter().map(|r| r.name).collect();
+        known.join(", ")
+    })
+}
+
+/// How the release gets its merged /usr.
+#[must_use]
+pub fn merged_usr(release: &str) -> MergedUsr {
+    find(release).map_or(MergedUsr::Packages, |r| r.merged_usr)
+}
+
+/// Packages that make a minimal Debian boot to a login on the console.
+#[must_use]
+pub fn base_packages() -> Vec<String> {
+    ["dbus", "libpam-systemd", "login", "systemd", "systemd-sysv"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// Keyrings of the host that sign Debian.
+#[must_use]
+pub fn keyrings() -> Vec<PathBuf> {
+    vec![PathBuf::from(KEYRING)]
+}
+
+/// What of the configuration decides the repositories.
+#[derive(Debug)]
+pub struct Repositories<'a> {
+    /// The release, in any form that [`codename`] takes.
+    pub release: &'a str,
+    /// `Mirror=`; the default one stands for the archive where a release has moved there.
+    pub mirror: Option<&'a str>,
+    /// `LocalMirror=`, when set.
+    pub local_mirror: Option<&'a str>,
+    /// `Repositories=`: components and addresses.
+    pub additional: &'a [String],
+    /// `RepositoryKeyCheck=`.
+    pub check_keys: bool,
+}
+
+impl Repositories<'_> {
+    /// The repositories that the image is set up with.
+    #[must_use]
+    pub fn image(&self) -> Vec<Source> {
+        let Some(release) = find(self.release) else {
+            return Vec::new();
+        };
+        let default = if release.archived {
+            ARCHIVE_MIRROR
+        } else {
+            DEFAULT_MIRROR
+        };
+        let mirror = self
+            .mirror
+            .filter(|mirror| *mirror != DEFAULT_MIRROR)
+            .unwrap_or(default)
+            .trim_end_matches('/');
+        let mut sources = vec![self.source(mirror, release.name, true)];
+        if release.updates && has_suite(mirror, &format!("{}-updates", release.name)) {
+            sources.push(self.source(mirror, &format!("{}-updates", release.name), true));
+        }
+        // A mirror on the disk is all there shall be; whoever names one over the network still
+        // wants security updates, which only the project itself distributes.
+        if release.updates && !is_local(mirror) {
+            let (security, suite) = security(release);
+            sources.push(self.source(security, &suite, true));
+        }
+        for address in self.additional.iter().filter(|r| r.contains(':')) {
+            sources.push(self.source(address.trim_end_matches('/'), release.name, false));
+        }
+        sources
+    }
+
+    /// The repositories that packages are installed from.
+    #[must_use]
+    pub fn build(&self) -> Vec<Source> {
+        let (Some(local), Some(release)) = (self.local_mirror, find(self.release)) else {
+            return self.image();
+        };
+        vec![self.source(local.trim_end_matches('/'), release.name, false)]
+    }
+
+    fn source(&self, uri: &str, suite: &str, ours: bool) -> Source {
+        let mut components = vec!["main".to_owned()];
+        if ours {
+            for component in self.additional.iter().filter(|r| !r.contains(':')) {
+                if !components.contains(component) {
+                    components.push(component.clone());
+                }
+            }
+        }
+        Source {
+            uri: uri.to_owned(),
+            suite: suite.to_owned(),
+            components,
+            signed_by: (ours && !is_local(uri)).then(|| KEYRING.to_owned()),
+            trusted: !self.check_keys,
+        }
+    }
+}
+
+/// The repository and suite of a release's security updates.
+fn security(release: &Release) -> (&'static str, String) {
+    let mirror = if release.archived {
+        ARCHIVE_SECURITY_MIRROR
+    } else {
+        SECURITY_MIRROR
+    };
+    // Renamed with bullseye.
+    let suite = if matches!(release.name, "buster" | "stretch") {
+        format!("{}/updates", release.name)
+    } else {
+        format!("{}-security", release.name)
+    };
+    (mirror, suite)
+}
+
+fn is_local(mirror: &str) -> bool {
+    ["file:", "copy:", "/"]
+        .iter()
+        .any(|prefix| mirror.starts_with(prefix))
+}
+
+/// Whether a repository has a suite: known for one on the disk, assumed for one on the network.
+fn has_suite(mirror: &str, suite: &str) -> bool {
+    let path = mirror
+        .trim_start_matches("file:")
+        .trim_start_matches("copy:")
+        .trim_start_matches("//");
+    !is_local(mirror) || PathBuf::from(path).join("dists").join(suite).exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repositories(release: &str) -> Repositories<'_> {
+        Repositories {
+            release,
+            mirror: None,
+            local_mirror: None,
+            additional: &[],
+            check_keys: true,
+        }
+    }
+
+    fn lines(sources: &[Source]) -> Vec<String> {
+        sources.iter().map(|s| s.line(false)).collect()
+    }
+
+    #[test]
+    fn names_of_releases() {
+        for (name, expected) in [
+            ("bookworm", "bookworm"),
+            ("12", "bookworm"),
+            ("12.9", "bookworm"),
+            ("stable", "trixie"),
+            ("unstable", "sid"),
+        ] {
+            assert_eq!(codename(name), Ok(expected), "{name}");
+        }
+        assert!(codename("jammy").unwrap_err().contains("bookworm"));
+    }
+
+    #[test]
+    fn default_repositories_have_updates_and_security() {
+        assert_eq!(
+            lines(&repositories("bookworm").image()),
+            [
+                "deb http://deb.debian.org/debian bookworm main",
+                "deb http://deb.debian.org/debian bookworm-updates main",
+                "deb http://deb.debian.org/debian-security bookworm-security main",
+            ]
+        );
+        assert_eq!(
+            lines(&repositories("sid").image()),
+            ["deb http://deb.debian.org/debian sid main"]
+        );
+        assert!(lines(&repositories("buster").image())[2].contains("buster/updates"));
+    }
+
+    #[test]
+    fn local_mirror_is_used_alone_and_only_while_building() {
+        let mut r = repositories("bookworm");
+        r.local_mirror = Some("file:///srv/mirror/");
+        assert_eq!(lines(&r.build()), ["deb file:///srv/mirror bookworm main"]);
+        assert_eq!(r.image().len(), 3);
+    }
+
+    #[test]
+    fn additional_repositories_are_components_or_addresses() {
+        let additional = ["contrib".to_owned(), "http://example.com/apt/".to_owned()];
+        let mut r = repositories("sid");
+        r.additional = &additional;
+        assert_eq!(
+            lines(&r.image()),
+            [
+                "deb http://deb.debian.org/debian sid main contrib",
+                "deb http://example.com/apt sid main",
+            ]
+        );
+    }
+}

@@ -1,0 +1,86 @@
+//! What is true of a distribution's repositories, whichever way packages are installed from them.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+/// One line of sources.list(5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// Base address of the repository.
+    pub uri: String,
+    /// Suite, for instance `bookworm-updates`.
+    pub suite: String,
+    /// Components, for instance `main`.
+    pub components: Vec<String>,
+    /// Keyring inside the image that the repository must be signed with, when not any trusted one.
+    pub signed_by: Option<String>,
+    /// Signatures are not checked.
+    pub trusted: bool,
+}
+
+impl Source {
+    /// The line, with the keyring only where `with_keyring` says so: while building, the keys come
+    /// from the host under another path.
+    #[must_use]
+    pub fn line(&self, with_keyring: bool) -> String {
+        let mut options = Vec::new();
+        if self.trusted {
+            options.push("trusted=yes".to_owned());
+        }
+        if let (true, Some(keyring)) = (with_keyring, &self.signed_by) {
+            options.push(format!("signed-by={keyring}"));
+        }
+        let mut line = String::from("deb ");
+        if !options.is_empty() {
+            let _ = write!(line, "[{}] ", options.join(" "));
+        }
+        let _ = write!(
+            line,
+            "{} {} {}",
+            self.uri,
+            self.suite,
+            self.components.join(" ")
+        );
+        line
+    }
+}
+
+/// How a release gets `/bin`, `/sbin` and `/lib*` as links into `/usr`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum MergedUsr {
+    /// Its packages bring the links.
+    Packages,
+    /// The installer makes them, as debootstrap does for this release.
+    Links,
+    /// The installer makes them, and the package `usr-is-merged` says so. Without it apt installs
+    /// `usrmerge` with perl and its modules only to convert a tree that needs no conversion.
+    LinksAndPackage,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_lines() {
+        let mut source = Source {
+            uri: "http://deb.debian.org/debian".into(),
+            suite: "bookworm".into(),
+            components: vec!["main".into(), "contrib".into()],
+            signed_by: Some("/usr/share/keyrings/debian-archive-keyring.gpg".into()),
+            trusted: false,
+        };
+        assert_eq!(
+            source.line(true),
+            "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] \
+             http://deb.debian.org/debian bookworm main contrib"
+        );
+        assert_eq!(
+            source.line(false),
+            "deb http://deb.debian.org/debian bookworm main contrib"
+        );
+        source.trusted = true;
+        assert!(source.line(false).starts_with("deb [trusted=yes] http"));
+    }
+}
