@@ -1,1 +1,26 @@
-//! disk
+//! Disk images: partitions and file systems, put together from a finished tree in one sparse file.
+
+mod assemble;
+mod attach;
+mod content;
+mod draw;
+mod error;
+pub mod ext4;
+pub mod gpt;
+mod identity;
+mod kind;
+pub mod layout;
+mod size_text;
+pub mod swap;
+pub mod types;
+
+pub use assemble::{Assembled, DiskSpec, Filling, Partition, Size, assemble};
+pub use attach::{AttachedImage, host_dissects};
+pub use content::Content;
+pub use draw::{Style, draw};
+pub use error::DiskError;
+pub use identity::Seed;
+pub use kind::PartitionKind;
+pub use layout::{Layout, LayoutError};
+pub use size_text::size_text;
+pub use types::Architecture;

@@ -1,0 +1,217 @@
+//! A finished disk image as a directory tree: its partitions attached and mounted.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use super::{Architecture, DiskError, PartitionKind, layout::SECTOR, types};
+use crate::host::{LoopDevice, LoopOptions, Mount, mount_point_inside};
+
+/// A disk image whose file systems are mounted. To be used in a mount namespace of its own, so that
+/// nothing stays when the process is killed.
+#[derive(Debug)]
+pub struct AttachedImage {
+    // In the order in which they were mounted, each with the device below it.
+    mounts: Vec<(Mount, LoopDevice)>,
+    path: PathBuf,
+}
+
+/// Where a kind of partition belongs in the tree.
+const PLACES: [(PartitionKind, &str); 3] = [
+    (PartitionKind::Root, ""),
+    (PartitionKind::Home, "home"),
+    (PartitionKind::Srv, "srv"),
+];
+
+impl AttachedImage {
+    /// Mounts the image's root partition on the empty directory `target`, and its home and srv
+    /// partitions inside.
+    ///
+    /// # Errors
+    /// When the image has no root partition that this kernel can mount.
+    pub fn open(
+        image: &Path,
+        architecture: Architecture,
+        target: &Path,
+        read_only: bool,
+    ) -> Result<Self, DiskError> {
+        let slots = partitions(image)?;
+        let mut attached = Self {
+            mounts: Vec::new(),
+            path: target.to_owned(),
+        };
+        for (kind, place) in PLACES {
+            let wanted = types::type_uuid(kind, architecture);
+            let Some(slot) = slots.iter().find(|slot| slot.type_uuid == wanted) else {
+                if kind == PartitionKind::Root {
+                    return Err(DiskError::NoRootPartition {
+                        image: image.to_owned(),
+                    });
+                }
+                continue;
+            };
+            let target = if place.is_empty() {
+                target.to_owned()
+            } else {
+                mount_point_inside(target, Path::new(place)).map_err(DiskError::Host)?
+            };
+            attached.mount(image, slot, &target, read_only)?;
+        }
+        Ok(attached)
+    }
+
+    fn mount(
+        &mut self,
+        image: &Path,
+        slot: &Found,
+        target: &Path,
+        read_only: bool,
+    ) -> Result<(), DiskError> {
+        let read_only = read_only || slot.read_only;
+        let kind = file_system(image, slot.offset)?;
+        let options = LoopOptions {
+            offset: slot.offset,
+            size: slot.size,
+            read_only,
+        };
+        let device = LoopDevice::attach(image, options).map_err(DiskError::Host)?;
+        let mount =
+            Mount::device(device.path(), target, kind, read_only, "").map_err(DiskError::Host)?;
+        self.mounts.push((mount, device));
+        Ok(())
+    }
+
+    /// The directory where the image's root is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Unmounts everything, the innermost first.
+    ///
+    /// # Errors
+    /// When something still uses a mount.
+    pub fn close(mut self) -> Result<(), DiskError> {
+        while let Some((mount, device)) = self.mounts.pop() {
+            mount.unmount().map_err(DiskError::Host)?;
+            drop(device);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for AttachedImage {
+    fn drop(&mut self) {
+        while let Some((mount, device)) = self.mounts.pop() {
+            drop(mount);
+            drop(device);
+        }
+    }
+}
+
+/// A partition as the table has it.
+struct Found {
+    type_uuid: Uuid,
+    offset: u64,
+    size: u64,
+    read_only: bool,
+}
+
+/// Reads the primary partition table (UEFI specification, sections 5.3.2 and 5.3.3).
+fn partitions(image: &Path) -> Result<Vec<Found>, DiskError> {
+    let file = File::open(image).map_err(DiskError::io("open", image))?;
+    let read = DiskError::io("read the partition table of", image);
+    read_table(&file).map_err(read)
+}
+
+fn read_table(file: &File) -> io::Result<Vec<Found>> {
+    let bad = || {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "there is no GPT partition table",
+        )
+    };
+    let mut header = [0; 92];
+    file.read_exact_at(&mut header, SECTOR)?;
+    let number = |at: usize| u64::from_le_bytes(array(&header[at..at + 8]));
+    let small = |at: usize| u32::from_le_bytes(array(&header[at..at + 4]));
+    let (entries, count, length) = (number(72), small(80), small(84));
+    if !header.starts_with(b"EFI PART") || !(128..=4096).contains(&length) || count > 1024 {
+        return Err(bad());
+    }
+    let mut found = Vec::new();
+    for index in 0..u64::from(count) {
+        let mut entry = [0; 56];
+        let at = entries.checked_mul(SECTOR).ok_or_else(bad)? + index * u64::from(length);
+        file.read_exact_at(&mut entry, at)?;
+        let number = |at: usize| u64::from_le_bytes(array(&entry[at..at + 8]));
+        let type_uuid = Uuid::from_bytes_le(array(&entry[..16]));
+        if type_uuid.is_nil() {
+            continue;
+        }
+        let (first, last) = (number(32), number(40));
+        let sectors = last.checked_sub(first).ok_or_else(bad)? + 1;
+        found.push(Found {
+            type_uuid,
+            offset: first.checked_mul(SECTOR).ok_or_else(bad)?,
+            size: sectors.checked_mul(SECTOR).ok_or_else(bad)?,
+            read_only: number(48) & (1 << 60) != 0,
+        });
+    }
+    Ok(found)
+}
+
+/// The first bytes of a slice that is long enough.
+fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut array = [0; N];
+    array.copy_from_slice(&bytes[..N]);
+    array
+}
+
+/// Signatures of file systems: where, what, and the kernel's name. From each one's on-disk format.
+const SIGNATURES: [(u64, &[u8], &str); 4] = [
+    (0, b"XFSB", "xfs"),
+    (0, b"hsqs", "squashfs"),
+    (0x438, &[0x53, 0xef], "ext4"),
+    (0x1_0040, b"_BHRfS_M", "btrfs"),
+];
+
+/// The kernel's name of the file system at an offset of a file.
+fn file_system(image: &Path, offset: u64) -> Result<&'static str, DiskError> {
+    let file = File::open(image).map_err(DiskError::io("open", image))?;
+    for (at, signature, name) in SIGNATURES {
+        let mut found = vec![0; signature.len()];
+        if file.read_exact_at(&mut found, offset + at).is_ok() && found == signature {
+            return Ok(name);
+        }
+    }
+    Err(DiskError::UnknownFileSystem {
+        image: image.to_owned(),
+        offset,
+    })
+}
+
+/// Whether this host's init system dissects images itself: it takes udev to find the partitions.
+#[must_use]
+pub fn host_dissects() -> bool {
+    fs::symlink_metadata("/run/udev/control").is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_systems_are_known_by_their_signatures() {
+        for (at, signature, name) in SIGNATURES {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            file.as_file().write_all_at(signature, 4096 + at).unwrap();
+            assert_eq!(file_system(file.path(), 4096).unwrap(), name);
+        }
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        assert!(file_system(empty.path(), 0).is_err());
+    }
+}

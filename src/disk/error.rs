@@ -1,0 +1,150 @@
+//! What can go wrong while a disk image is made.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{LayoutError, PartitionKind, size_text};
+use crate::host::{CommandError, HostError, printable_path};
+
+/// Why there is no disk image.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// The partitions cannot be laid out.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// A partition is smaller than what shall go into it; found before anything was written.
+    #[error(
+        "the {} partition has {} but its files need {}; {}",
+        kind.short_name(), size_text(*size), size_text(*needed), remedy(*kind, *needed)
+    )]
+    TooSmall {
+        /// Which partition.
+        kind: PartitionKind,
+        /// Its size in bytes.
+        size: u64,
+        /// The smallest size in bytes that is sure to hold its files.
+        needed: u64,
+    },
+    /// Too little for swap space.
+    #[error("the swap partition has {} but swap space needs {least}; set SwapSize={least} or more",
+        size_text(*size), least = size_text(*least))]
+    SwapTooSmall {
+        /// Its size in bytes.
+        size: u64,
+        /// The smallest possible size in bytes.
+        least: u64,
+    },
+    /// The file system was full before all files were in it.
+    #[error(
+        "the {} partition of {} was full before all its files were in it; they need up to {}: {}",
+        kind.short_name(), size_text(*size), size_text(*needed), remedy(*kind, *needed)
+    )]
+    Full {
+        /// Which partition.
+        kind: PartitionKind,
+        /// Its size in bytes.
+        size: u64,
+        /// A size in bytes that should hold its files.
+        needed: u64,
+        /// What the program said.
+        #[source]
+        source: CommandError,
+    },
+    /// More files than the file system can count.
+    #[error("the {} partition would hold {inodes} files; an ext4 file system of {} can hold {limit}",
+        kind.short_name(), size_text(*size))]
+    TooManyFiles {
+        /// Which partition.
+        kind: PartitionKind,
+        /// Its size in bytes.
+        size: u64,
+        /// How many files there are.
+        inodes: u64,
+        /// How many there can be.
+        limit: u64,
+    },
+    /// The disk that holds the image is full.
+    #[error(
+        "no space is left where {path} is written; free some, or choose another OutputDirectory="
+    )]
+    HostFull {
+        /// The image.
+        path: PathBuf,
+    },
+    /// A program failed.
+    #[error("cannot {doing}")]
+    Command {
+        /// What it was to do: `make the root file system`.
+        doing: String,
+        /// What it said.
+        #[source]
+        source: CommandError,
+    },
+    /// The build was interrupted.
+    #[error("interrupted")]
+    Cancelled,
+    /// The operating system refused something.
+    #[error("cannot {doing} {path}")]
+    Io {
+        /// What was being done: `create`, `write`.
+        doing: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// There is nothing to mount as root.
+    #[error(
+        "{} has no root partition for this architecture: it is no image of this configuration",
+        printable_path(image)
+    )]
+    NoRootPartition {
+        /// The image.
+        image: PathBuf,
+    },
+    /// A partition holds something unknown, for instance encrypted data.
+    #[error(
+        "the partition at byte {offset} of {} holds no file system that this host can mount",
+        printable_path(image)
+    )]
+    UnknownFileSystem {
+        /// The image.
+        image: PathBuf,
+        /// Where the partition begins.
+        offset: u64,
+    },
+    /// The operating system refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A file system that was just made is not what was asked for.
+    #[error("mkfs.ext4 left an unexpected file system in {path}: {what}")]
+    Unexpected {
+        /// The image.
+        path: PathBuf,
+        /// What is odd about it.
+        what: &'static str,
+    },
+}
+
+impl DiskError {
+    /// Wraps the reason of the operating system, a full disk in plain words.
+    pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::HostFull { path },
+            _ => Self::Io {
+                doing,
+                path,
+                source,
+            },
+        }
+    }
+}
+
+fn remedy(kind: PartitionKind, needed: u64) -> String {
+    match kind.size_setting() {
+        Some(setting) => format!("set {setting}={} or more", size_text(needed)),
+        None => "make it larger".to_owned(),
+    }
+}

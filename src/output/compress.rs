@@ -1,0 +1,252 @@
+//! Compression of artifacts while they are written, on all processors and in bounded memory.
+//!
+//! The bytes do not depend on the number of processors: work is cut into pieces of fixed size.
+
+use std::io::{self, Read, Write};
+
+use liblzma::stream::{Check, MtStreamBuilder};
+use liblzma::write::XzEncoder;
+
+use super::gzip::GzipWriter;
+use crate::host::Host;
+
+/// What xz may use at most, in bytes: two threads at level 6, whose true use stays a little below.
+const XZ_MEMORY: u64 = 288 << 20;
+/// What xz compresses independently: twice the dictionary of level 6, for half a percent of size.
+const XZ_BLOCK: u64 = 16 << 20;
+
+/// A compression format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Compression {
+    /// xz with CRC64 checks.
+    Xz,
+    /// Zstandard with checksums.
+    Zstd,
+    /// gzip.
+    Gz,
+}
+
+impl Compression {
+    /// What a compressed file's name ends in.
+    #[must_use]
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Xz => ".xz",
+            Self::Zstd => ".zst",
+            Self::Gz => ".gz",
+        }
+    }
+
+    /// The level where none is asked for: each format's own default.
+    #[must_use]
+    pub const fn default_level(self) -> u32 {
+        match self {
+            Self::Xz | Self::Gz => 6,
+            Self::Zstd => 3,
+        }
+    }
+
+    /// The highest level.
+    #[must_use]
+    pub const fn highest_level(self) -> u32 {
+        match self {
+            Self::Xz | Self::Gz => 9,
+            Self::Zstd => 19,
+        }
+    }
+}
+
+/// Compresses what is written to it. [`Compressor::finish`] must be called: without it the end of
+/// the stream is missing.
+pub struct Compressor<W: Write>(Inner<W>);
+
+enum Inner<W: Write> {
+    Xz(Box<XzEncoder<W>>),
+    Zstd(zstd::Encoder<'static, W>),
+    Gz(Box<GzipWriter<W>>),
+}
+
+impl<W: Write> Compressor<W> {
+    /// A compressor that writes to `inner`, at the format's default level, on all processors.
+    pub fn new(inner: W, compression: Compression) -> io::Result<Self> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::with(inner, compression, compression.default_level(), threads)
+    }
+
+    /// A compressor at `level` (lowered to the highest there is) with up to `threads` threads.
+    pub fn with(
+        inner: W,
+        compression: Compression,
+        level: u32,
+        threads: usize,
+    ) -> io::Result<Self> {
+        let level = level.min(compression.highest_level());
+        let threads = u32::try_from(threads).unwrap_or(u32::MAX).clamp(1, 256);
+        Ok(Self(match compression {
+            Compression::Xz => {
+                let stream = xz_builder(level, threads).encoder()?;
+                Inner::Xz(Box::new(XzEncoder::new_stream(inner, stream)))
+            }
+            Compression::Zstd => {
+                let mut encoder = zstd::Encoder::new(inner, level as i32)?;
+                encoder.include_checksum(true)?;
+                // At least one worker: the single-threaded code makes other bytes.
+                encoder.multithread(threads)?;
+                Inner::Zstd(encoder)
+            }
+            Compression::Gz => {
+                Inner::Gz(Box::new(GzipWriter::new(inner, level, threads as usize)?))
+            }
+        }))
+    }
+
+    /// Writes the end of the stream and returns what it was written to.
+    pub fn finish(self) -> io::Result<W> {
+        match self.0 {
+            Inner::Xz(encoder) => encoder.finish(),
+            Inner::Zstd(encoder) => encoder.finish(),
+            Inner::Gz(encoder) => encoder.finish(),
+        }
+    }
+}
+
+impl<W: Write> Write for Compressor<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Inner::Xz(encoder) => encoder.write(bytes),
+            Inner::Zstd(encoder) => encoder.write(bytes),
+            Inner::Gz(encoder) => encoder.write(bytes),
+        }
+    }
+
+    /// Does nothing: flushing would end a block early and so change the bytes.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The settings of xz with as many threads as fit into the memory allowed.
+fn xz_builder(level: u32, threads: u32) -> MtStreamBuilder {
+    let mut builder = MtStreamBuilder::new();
+    builder
+        .preset(level)
+        .check(Check::Crc64)
+        .block_size(XZ_BLOCK)
+        .threads(threads);
+    let mut threads = threads;
+    while threads > 1 && builder.memusage() > XZ_MEMORY {
+        threads -= 1;
+        builder.threads(threads);
+    }
+    builder
+}
+
+/// Moves everything from `from` to `to`, reporting how much of `total` is done and stopping when the
+/// build is cancelled.
+pub fn pump(from: &mut impl Read, to: &mut impl Write, total: u64, host: &Host) -> io::Result<u64> {
+    let mut buffer = vec![0; 256 << 10];
+    let mut done = 0;
+    loop {
+        if host.cancel.is_cancelled() {
+            // Not `Interrupted`, which means: try again.
+            return Err(io::Error::other("interrupted"));
+        }
+        let read = match from.read(&mut buffer) {
+            Ok(0) => return Ok(done),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        to.write_all(&buffer[..read])?;
+        done += read as u64;
+        host.report.progress(done, total.max(done));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Compression; 3] = [Compression::Xz, Compression::Zstd, Compression::Gz];
+
+    fn sample() -> Vec<u8> {
+        (0..20_u32 << 20)
+            .map(|n| (n.wrapping_mul(2_654_435_761) >> 29) as u8)
+            .collect()
+    }
+
+    fn pack(data: &[u8], compression: Compression, level: u32, threads: usize) -> Vec<u8> {
+        let mut writer = Compressor::with(Vec::new(), compression, level, threads).unwrap();
+        for piece in data.chunks(100_003) {
+            writer.write_all(piece).unwrap();
+            writer.flush().unwrap();
+        }
+        writer.finish().unwrap()
+    }
+
+    fn unpack(packed: &[u8], compression: Compression) -> Vec<u8> {
+        let mut data = Vec::new();
+        let mut reader: Box<dyn Read + '_> = match compression {
+            Compression::Xz => Box::new(liblzma::read::XzDecoder::new(packed)),
+            Compression::Zstd => Box::new(zstd::Decoder::new(packed).unwrap()),
+            Compression::Gz => Box::new(flate2::read::GzDecoder::new(packed)),
+        };
+        reader.read_to_end(&mut data).unwrap();
+        data
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_whatever_the_threads() {
+        let data = sample();
+        for compression in ALL {
+            let one = pack(&data, compression, 1, 1);
+            assert!(one == pack(&data, compression, 1, 2), "{compression:?}");
+            assert!(unpack(&one, compression) == data, "{compression:?}");
+            assert!(one.len() < data.len() / 2);
+        }
+    }
+
+    #[test]
+    fn nothing_compresses_to_a_valid_stream() {
+        for compression in ALL {
+            let packed = pack(&[], compression, compression.default_level(), 2);
+            assert!(!packed.is_empty());
+            assert!(unpack(&packed, compression).is_empty());
+        }
+    }
+
+    #[test]
+    fn levels_beyond_the_highest_are_lowered() {
+        for compression in ALL {
+            let highest = pack(b"text", compression, compression.highest_level(), 1);
+            assert_eq!(pack(b"text", compression, 99, 1), highest);
+        }
+    }
+
+    #[test]
+    fn xz_stays_in_its_memory_with_any_number_of_threads() {
+        for level in 0..=6 {
+            for threads in [1, 2, 8, 256] {
+                let usage = xz_builder(level, threads).memusage();
+                assert!(
+                    usage <= XZ_MEMORY,
+                    "level {level}, {threads} threads: {usage}"
+                );
+            }
+        }
+        // Two processors are used whole at the default level.
+        let mut two = MtStreamBuilder::new();
+        two.preset(6)
+            .check(Check::Crc64)
+            .block_size(XZ_BLOCK)
+            .threads(2);
+        assert_eq!(xz_builder(6, 2).memusage(), two.memusage());
+    }
+
+    #[test]
+    fn xz_is_checked_by_crc64() {
+        let packed = pack(b"text", Compression::Xz, 6, 1);
+        // Stream flags: the second byte's lower half names the check; 4 is CRC64.
+        assert_eq!(packed[..8], [0xfd, b'7', b'z', b'X', b'Z', 0, 0, 4]);
+    }
+}

@@ -1,0 +1,170 @@
+//! The manifest: what is in an image, as JSON.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{OutputError, dpkg};
+
+/// Raised when a field changes its meaning or goes away.
+const VERSION: u32 = 1;
+
+/// What an image is: the manifest's head.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Subject {
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The distribution in it.
+    pub distribution: String,
+    /// The distribution's release.
+    pub release: String,
+    /// The architecture, by the kernel's name.
+    pub architecture: String,
+}
+
+/// The kinds of package databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PackageType {
+    /// dpkg's.
+    Deb,
+}
+
+/// An installed package.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Package {
+    /// Whose package it is.
+    #[serde(rename = "type")]
+    pub kind: PackageType,
+    /// Its name.
+    pub name: String,
+    /// Its full version.
+    pub version: String,
+    /// Its architecture, by the package manager's name.
+    pub architecture: String,
+    /// The bytes that it takes when installed, as its maker stated them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+/// The content of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Manifest {
+    manifest_version: u32,
+    config: Subject,
+    packages: Vec<Package>,
+}
+
+impl Manifest {
+    /// A manifest of these packages, which are brought into order.
+    #[must_use]
+    pub fn new(config: Subject, mut packages: Vec<Package>) -> Self {
+        packages.sort();
+        packages.dedup();
+        Self {
+            manifest_version: VERSION,
+            config,
+            packages,
+        }
+    }
+
+    /// A manifest of the packages that the databases in `tree` say are installed; none where there
+    /// is no database. Must be read before package databases are cleaned away.
+    pub fn read(config: Subject, tree: &Path) -> Result<Self, OutputError> {
+        Ok(Self::new(config, dpkg::installed(tree)?))
+    }
+
+    /// The packages, in order.
+    #[must_use]
+    pub fn packages(&self) -> &[Package] {
+        &self.packages
+    }
+
+    /// Writes the manifest as JSON: two spaces deep, a newline at the end.
+    pub fn write(&self, mut to: impl Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut to, self)?;
+        to.write_all(b"\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, architecture: &str, size: Option<u64>) -> Package {
+        Package {
+            kind: PackageType::Deb,
+            name: name.to_owned(),
+            version: "1:2.0-3+b1".to_owned(),
+            architecture: architecture.to_owned(),
+            size,
+        }
+    }
+
+    #[test]
+    fn json() {
+        let subject = Subject {
+            name: Some("web".to_owned()),
+            version: None,
+            distribution: "debian".to_owned(),
+            release: "bookworm".to_owned(),
+            architecture: "x86_64".to_owned(),
+        };
+        let manifest = Manifest::new(
+            subject,
+            vec![
+                package("zlib1g", "i386", None),
+                package("bash", "amd64", Some(7_000_000)),
+                package("zlib1g", "amd64", Some(1024)),
+                package("bash", "amd64", Some(7_000_000)),
+            ],
+        );
+        let mut text = Vec::new();
+        manifest.write(&mut text).unwrap();
+        let expected = r#"{
+  "manifest_version": 1,
+  "config": {
+    "name": "web",
+    "distribution": "debian",
+    "release": "bookworm",
+    "architecture": "x86_64"
+  },
+  "packages": [
+    {
+      "type": "deb",
+      "name": "bash",
+      "version": "1:2.0-3+b1",
+      "architecture": "amd64",
+      "size": 7000000
+    },
+    {
+      "type": "deb",
+      "name": "zlib1g",
+      "version": "1:2.0-3+b1",
+      "architecture": "amd64",
+      "size": 1024
+    },
+    {
+      "type": "deb",
+      "name": "zlib1g",
+      "version": "1:2.0-3+b1",
+      "architecture": "i386"
+    }
+  ]
+}
+"#;
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_image_without_package_database_has_no_packages() {
+        let tree = tempfile::tempdir().unwrap();
+        let manifest = Manifest::read(Subject::default(), tree.path()).unwrap();
+        assert_eq!(manifest.packages(), []);
+    }
+}
