@@ -1,1 +1,20 @@
-//! engine
+//! Runs a plan: events, a workspace, publishing what was made.
+
+mod error;
+pub mod events;
+mod placing;
+mod publish;
+mod run;
+mod scratch;
+mod site;
+mod steps;
+mod workspace;
+
+pub use error::EngineError;
+pub use events::{Artifact, Display, Event, Progress, Sink, Step};
+pub use publish::{Durability, PublishOptions, Staging};
+pub use run::{BuildError, run};
+pub use scratch::sweep;
+pub use site::Build;
+pub use steps::StepError;
+pub use workspace::Workspace;

@@ -1,1 +1,179 @@
-//! installer
+//! Package managers: what fills an empty tree with a distribution's packages.
+
+pub mod apt;
+mod debootstrap;
+mod escapes;
+mod mmdebstrap;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::distro::{MergedUsr, Source};
+use crate::host::{CommandError, Host, HostError, printable_path};
+use crate::tree::TreeError;
+
+pub use debootstrap::Debootstrap;
+pub use mmdebstrap::Mmdebstrap;
+
+/// What shall be in the tree and where it comes from. Complete: an installer looks at nothing else.
+#[derive(Clone, Debug, Serialize)]
+pub struct Request {
+    /// The distribution, for people.
+    pub distribution: String,
+    /// The release's name in the repository: a codename.
+    pub release: String,
+    /// The distribution's name of the architecture.
+    pub architecture: String,
+    /// Every package that was asked for, base packages included.
+    pub packages: Vec<String>,
+    /// Packages that must not come in, even where others recommend them.
+    pub excluded: Vec<String>,
+    /// Repositories that are used while building.
+    pub sources: Vec<Source>,
+    /// Repositories that the image itself is set up with.
+    pub image_sources: Vec<Source>,
+    /// Keyrings of the host that sign the repositories.
+    pub keyrings: Vec<PathBuf>,
+    /// How `/bin` and its like become links into `/usr`.
+    pub merged_usr: MergedUsr,
+    /// Whether documentation is installed.
+    pub with_docs: bool,
+    /// Where downloaded packages are kept.
+    pub cache: Option<PathBuf>,
+}
+
+/// Where an installer works.
+#[derive(Debug)]
+pub struct Site {
+    /// The tree; it may hold skeleton files already.
+    pub root: PathBuf,
+    /// A directory of the build's own for what must not be in the tree.
+    pub scratch: PathBuf,
+}
+
+/// A package manager.
+pub trait Installer: Send + Sync {
+    /// Its name, for people.
+    fn name(&self) -> &'static str;
+
+    /// Programs that must be on the host.
+    fn tools(&self) -> &'static [&'static str];
+
+    /// Fills the tree with the requested packages.
+    fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError>;
+
+    /// Takes packages out of a tree that this installer filled.
+    fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError>;
+}
+
+/// Why packages could not be installed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// The package manager failed.
+    #[error("{what}{hint}")]
+    Command {
+        /// What was being done.
+        what: String,
+        /// What to do about it, as lines of their own, or nothing.
+        hint: String,
+        /// The command and its last words.
+        #[source]
+        source: CommandError,
+    },
+    /// A file that the package manager needs could not be written.
+    #[error("cannot prepare {}", printable_path(path))]
+    Prepare {
+        /// The path.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The tree could not be changed.
+    #[error("cannot set up the package manager in the image")]
+    Tree(#[from] TreeError),
+    /// The operating system refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A link that package managers of the host would follow out of the tree.
+    #[error(
+        "{} leads to {} on the host while packages are installed; make the link relative",
+        printable_path(link),
+        printable_path(target)
+    )]
+    Escapes {
+        /// The link, in the image.
+        link: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// A keyring is missing.
+    #[error(
+        "the keyring {} that signs the distribution's packages is missing; install the package {package}",
+        printable_path(path)
+    )]
+    Keyring {
+        /// Where it should be.
+        path: PathBuf,
+        /// The package that has it.
+        package: String,
+    },
+    /// The build was interrupted.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+/// The best installer of Debian packages that the host has.
+#[must_use]
+pub fn choose(host: &Host) -> Box<dyn Installer> {
+    let has = |installer: &dyn Installer| installer.tools().iter().all(|t| host.find(t).is_some());
+    if !has(&Mmdebstrap) && has(&Debootstrap) {
+        return Box::new(Debootstrap);
+    }
+    Box::new(Mmdebstrap)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::host::{Cancel, Quiet, Recorder};
+
+    /// A small Debian.
+    pub fn request() -> Request {
+        let source = Source {
+            uri: "http://deb.debian.org/debian".into(),
+            suite: "bookworm".into(),
+            components: vec!["main".into()],
+            signed_by: None,
+            trusted: false,
+        };
+        Request {
+            distribution: "Debian".into(),
+            release: "bookworm".into(),
+            architecture: "amd64".into(),
+            packages: vec!["dbus".into(), "systemd".into()],
+            excluded: Vec::new(),
+            sources: vec![source.clone()],
+            image_sources: vec![source],
+            keyrings: Vec::new(),
+            merged_usr: MergedUsr::LinksAndPackage,
+            with_docs: false,
+            cache: None,
+        }
+    }
+
+    #[test]
+    fn the_faster_installer_is_chosen_where_it_is() {
+        let with = |recorder: Recorder| {
+            let host = Host::new(Arc::new(recorder), Arc::new(Quiet), Cancel::default());
+            choose(&host).name()
+        };
+        assert_eq!(with(Recorder::default()), "mmdebstrap");
+        let recorder = Recorder::default();
+        recorder.without("mmdebstrap");
+        assert_eq!(with(recorder), "debootstrap");
+    }
+}

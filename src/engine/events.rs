@@ -1,0 +1,137 @@
+//! What happens during a build, as data; how it is shown is a matter of the [`Sink`].
+
+mod display;
+mod json;
+mod paint;
+mod plain;
+mod progress;
+mod size;
+mod terminal;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+pub use display::{Display, Shown};
+pub use json::Json;
+pub use plain::Plain;
+pub use progress::{Progress, Step};
+pub use size::human_size;
+pub use terminal::Terminal;
+
+/// A file or tree that a build published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Artifact {
+    /// Where it is.
+    #[serde(serialize_with = "lossy")]
+    pub path: PathBuf,
+    /// Its length in bytes, of a tree the sum of its files'.
+    pub size: u64,
+    /// What it takes on the disk, in bytes.
+    pub allocated: u64,
+}
+
+fn lossy<S: Serializer>(path: &std::path::Path, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&path.to_string_lossy())
+}
+
+/// Something that happened in the build of one image. Steps are numbered from 1.
+///
+/// As JSON, an object with the member `event` (the variant's name in kebab-case) beside the
+/// variant's own.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The build of an image begins.
+    BuildBegun {
+        /// How many steps it will take.
+        steps: usize,
+    },
+    /// A step begins.
+    StepBegun {
+        /// Its number.
+        step: usize,
+        /// How many there are; 0 when that is not known.
+        steps: usize,
+        /// What it does: `Installing packages`.
+        title: String,
+    },
+    /// How far a step has come.
+    Progress {
+        /// The step.
+        step: usize,
+        /// Units done.
+        done: u64,
+        /// Units to do.
+        total: u64,
+    },
+    /// A line that a command printed.
+    Line {
+        /// The step, 0 outside of one.
+        step: usize,
+        /// The line, without control characters.
+        line: String,
+    },
+    /// A command is about to be run.
+    Command {
+        /// The step, 0 outside of one.
+        step: usize,
+        /// The command line, as for a shell.
+        line: String,
+    },
+    /// Something the user should know.
+    Warning {
+        /// The step, 0 outside of one.
+        step: usize,
+        /// What it is.
+        message: String,
+    },
+    /// A step has done its work.
+    StepFinished {
+        /// Its number.
+        step: usize,
+        /// What it did.
+        title: String,
+        /// How long it took.
+        seconds: f64,
+        /// More about it, such as `cache hit` or a size.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
+    /// A step could not do its work.
+    StepFailed {
+        /// Its number.
+        step: usize,
+        /// What it should have done.
+        title: String,
+        /// How long it tried.
+        seconds: f64,
+    },
+    /// The image is complete.
+    BuildFinished {
+        /// How long the build took.
+        seconds: f64,
+        /// What it published.
+        artifacts: Vec<Artifact>,
+    },
+    /// The build ended without an image.
+    Failed {
+        /// What went wrong, and why: each entry is the cause of the one before.
+        errors: Vec<String>,
+    },
+}
+
+/// Shows events, or passes them on. Several images may be built at once.
+pub trait Sink: Send + Sync {
+    /// `event` happened in the build of `image`, this long after it began.
+    fn event(&self, image: &str, at: Duration, event: &Event);
+
+    /// What a command is still rewriting on its current line; for display only.
+    fn transient(&self, _image: &str, _step: usize, _line: &str) {}
+
+    /// Does `work`, which uses the terminal itself (a question, say), while nothing is drawn.
+    fn suspend(&self, work: &mut dyn FnMut()) {
+        work();
+    }
+}

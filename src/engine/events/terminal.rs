@@ -1,0 +1,235 @@
+//! Events on a terminal: finished steps as aligned lines, running ones live below them.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use super::display::{Shown, summary};
+use super::paint::Paint;
+use super::{Event, Sink};
+use crate::host::human_duration;
+
+/// Columns of a title and of a duration (`59 min 59 s`), so that lines up to 80 columns stay aligned.
+const TITLE: usize = 30;
+const TOOK: usize = 11;
+/// How often the spinner turns.
+const TURN: Duration = Duration::from_millis(100);
+
+/// A live display.
+pub struct Terminal {
+    multi: MultiProgress,
+    paint: Paint,
+    shown: Shown,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    running: HashMap<(String, usize), Running>,
+    images: Vec<String>,
+}
+
+struct Running {
+    bar: ProgressBar,
+    /// `[3/9]`
+    number: String,
+    counted: bool,
+}
+
+impl Terminal {
+    /// On standard error, in its width.
+    #[must_use]
+    pub fn on_stderr(shown: Shown) -> Self {
+        Self::new(
+            ProgressDrawTarget::stderr(),
+            Paint::from_environment(),
+            shown,
+        )
+    }
+
+    fn new(target: ProgressDrawTarget, paint: Paint, shown: Shown) -> Self {
+        Self {
+            multi: MultiProgress::with_draw_target(target),
+            paint,
+            shown,
+            state: Mutex::default(),
+        }
+    }
+
+    fn print(&self, line: &str) {
+        // A terminal that went away does not stop the build.
+        let _ = self.multi.println(line);
+    }
+
+    fn style(&self, counted: bool) -> ProgressStyle {
+        let bar = if counted {
+            " {bar:10} {percent:>3}%"
+        } else {
+            ""
+        };
+        let template = format!("{{spinner}} {{prefix}} {{took}}{bar}  {{wide_msg}}");
+        ProgressStyle::with_template(&template)
+            .unwrap_or_else(|_| ProgressStyle::default_spinner())
+            .tick_chars(self.paint.spinner())
+            .progress_chars(self.paint.bar())
+            .with_key(
+                "took",
+                |state: &ProgressState, to: &mut dyn std::fmt::Write| {
+                    let took = human_duration(state.elapsed());
+                    let _ = write!(to, "{took:>TOOK$}");
+                },
+            )
+    }
+
+    fn begin(&self, state: &mut State, image: &str, numbers: (usize, usize), title: &str) {
+        let (step, steps) = numbers;
+        let number = match steps {
+            0 => format!("[{step}]"),
+            steps => format!("[{step:>width$}/{steps}]", width = steps.to_string().len()),
+        };
+        let title = state.titled(image, title);
+        let bar = self.multi.add(ProgressBar::new_spinner());
+        bar.set_style(self.style(false));
+        bar.set_prefix(format!("{} {title:TITLE$}", self.paint.dim(&number)));
+        bar.enable_steady_tick(TURN);
+        let running = Running {
+            bar,
+            number,
+            counted: false,
+        };
+        state.running.insert((image.to_owned(), step), running);
+    }
+
+    /// The line a step leaves behind.
+    fn end(&self, state: &mut State, image: &str, step: usize, line: EndLine<'_>) {
+        let Some(running) = state.running.remove(&(image.to_owned(), step)) else {
+            return;
+        };
+        running.bar.finish_and_clear();
+        self.multi.remove(&running.bar);
+        let title = state.titled(image, line.title);
+        let took = human_duration(Duration::from_secs_f64(line.seconds));
+        let mut text = format!(
+            "{} {} {title:TITLE$} {took:>TOOK$}",
+            line.sign,
+            self.paint.dim(&running.number)
+        );
+        if let Some(note) = line.note {
+            let _ = write!(text, "  {}", self.paint.dim(note));
+        }
+        self.print(&text);
+    }
+}
+
+struct EndLine<'a> {
+    sign: String,
+    title: &'a str,
+    seconds: f64,
+    note: Option<&'a str>,
+}
+
+impl State {
+    /// With several images at once, each step says whose it is.
+    fn titled(&self, image: &str, title: &str) -> String {
+        if self.images.len() > 1 {
+            format!("{image}: {title}")
+        } else {
+            title.to_owned()
+        }
+    }
+}
+
+impl Sink for Terminal {
+    fn event(&self, image: &str, _: Duration, event: &Event) {
+        let Ok(mut state) = self.state.lock() else {
+            return;
+        };
+        if !state.images.iter().any(|known| known == image) {
+            state.images.push(image.to_owned());
+        }
+        match event {
+            Event::BuildBegun { .. } => self.print(&format!("Building {}", self.paint.bold(image))),
+            Event::StepBegun { step, steps, title } => {
+                self.begin(&mut state, image, (*step, *steps), title);
+            }
+            Event::Progress { step, done, total } => {
+                if let Some(running) = state.running.get_mut(&(image.to_owned(), *step)) {
+                    if !running.counted && *total > 0 {
+                        running.counted = true;
+                        running.bar.set_style(self.style(true));
+                    }
+                    running.bar.set_length(*total);
+                    running.bar.set_position(*done);
+                }
+            }
+            Event::Line { step, line } => {
+                if self.shown.lines {
+                    self.print(&self.paint.dim(&format!("    {line}")));
+                }
+                if let Some(running) = state.running.get(&(image.to_owned(), *step)) {
+                    running.bar.set_message(self.paint.dim(line));
+                }
+            }
+            Event::Command { line, .. } if self.shown.commands => {
+                self.print(&self.paint.dim(&format!("+ {line}")));
+            }
+            Event::Command { .. } => {}
+            Event::Warning { message, .. } => {
+                self.print(&format!("{} {message}", self.paint.warning("Warning:")));
+            }
+            Event::StepFinished {
+                step,
+                title,
+                seconds,
+                note,
+            } => {
+                let line = EndLine {
+                    sign: self.paint.done(),
+                    title,
+                    seconds: *seconds,
+                    note: note.as_deref(),
+                };
+                self.end(&mut state, image, *step, line);
+            }
+            Event::StepFailed {
+                step,
+                title,
+                seconds,
+            } => {
+                let line = EndLine {
+                    sign: self.paint.failed(),
+                    title,
+                    seconds: *seconds,
+                    note: None,
+                };
+                self.end(&mut state, image, *step, line);
+            }
+            Event::BuildFinished { seconds, artifacts } => {
+                for line in summary(self.paint, image, *seconds, artifacts) {
+                    self.print(&line);
+                }
+            }
+            // Whoever ends the program prints the error.
+            Event::Failed { .. } => {}
+        }
+    }
+
+    fn transient(&self, image: &str, step: usize, line: &str) {
+        if let Ok(state) = self.state.lock() {
+            if let Some(running) = state.running.get(&(image.to_owned(), step)) {
+                running.bar.set_message(self.paint.dim(line));
+            }
+        }
+    }
+
+    fn suspend(&self, work: &mut dyn FnMut()) {
+        self.multi.suspend(work);
+    }
+}
+
+#[cfg(test)]
+#[path = "terminal_tests.rs"]
+mod tests;

@@ -1,0 +1,94 @@
+//! Runs a plan: each step in order, with what it needs, reported as it goes.
+
+use std::fs;
+
+use super::site::{Build, Site};
+use super::{Artifact, EngineError, Progress, Staging, StepError, Workspace, steps};
+use crate::host::Host;
+use crate::plan::Action;
+
+/// Why a build ended without an image.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A step failed.
+    #[error("{title} failed")]
+    Step {
+        /// What it was doing.
+        title: String,
+        /// Why.
+        #[source]
+        source: StepError,
+    },
+    /// The frame around the steps failed.
+    #[error(transparent)]
+    Frame(#[from] EngineError),
+    /// Somebody asked it to stop.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+/// Builds an image and publishes its artifacts. On failure nothing of it stays.
+///
+/// # Errors
+/// The step that failed, and why.
+pub fn run(
+    build: &Build<'_>,
+    host: &Host,
+    progress: &Progress,
+) -> Result<Vec<Artifact>, BuildError> {
+    let result = run_steps(build, host, progress);
+    if host.cancel.is_cancelled() && result.is_err() {
+        return Err(BuildError::Cancelled);
+    }
+    result
+}
+
+fn run_steps(
+    build: &Build<'_>,
+    host: &Host,
+    progress: &Progress,
+) -> Result<Vec<Artifact>, BuildError> {
+    let output = build.names.directory();
+    fs::create_dir_all(output).map_err(EngineError::path("create", output))?;
+    let workspace = Workspace::create(build.workspace, host.report.as_ref())?;
+    let staging = Staging::create(output, build.publish, host.report.as_ref())?;
+    let mut site = Site {
+        build,
+        tree: workspace.directory("tree")?,
+        scratch: workspace.directory("scratch")?,
+        staging,
+    };
+    for name in build.names.all() {
+        if let Some(name) = name.file_name() {
+            site.staging.retire(name)?;
+        }
+    }
+    progress.build_begun(build.plan.steps.len() + 1);
+    for step in &build.plan.steps {
+        perform(&step.action, &mut site, host, progress)?;
+    }
+    let step = progress.begin("Publishing");
+    let artifacts = site.staging.publish(host)?;
+    workspace.close()?;
+    step.finish("");
+    progress.build_finished(artifacts.clone());
+    Ok(artifacts)
+}
+
+fn perform(
+    action: &Action,
+    site: &mut Site<'_>,
+    host: &Host,
+    progress: &Progress,
+) -> Result<(), BuildError> {
+    if host.cancel.is_cancelled() {
+        return Err(BuildError::Cancelled);
+    }
+    let title = action.title();
+    let step = progress.begin(&title);
+    let host = host.clone().with_report(step.report());
+    let note =
+        steps::perform(action, site, &host).map_err(|source| BuildError::Step { title, source })?;
+    step.finish(&note);
+    Ok(())
+}

@@ -1,0 +1,277 @@
+//! Hidden directories that live as long as a build, and are swept by the next one if it was killed.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
+
+use super::EngineError;
+use crate::host::{self, Report};
+
+/// What the names begin with; six letters or digits follow.
+const PREFIXES: [&str; 2] = [WORK, OUT];
+pub(super) const WORK: &str = ".mkosi-work-";
+pub(super) const OUT: &str = ".mkosi-out-";
+const RANDOM: usize = 6;
+/// Locked while the build that made the directory lives.
+const LOCK: &str = ".lock";
+/// A directory without a lock file may be about to get one unless it is older than this.
+const NEWBORN: Duration = Duration::from_secs(60);
+
+/// A directory of mode 0700 with a locked file in it; removed with everything in it when dropped.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    path: PathBuf,
+    /// Held for its lock; `None` once the directory is gone.
+    lock: Option<File>,
+}
+
+impl Scratch {
+    /// Makes a directory in `parent` whose name begins with `prefix`, after removing what dead
+    /// builds left in `parent`. What cannot be removed is a warning.
+    pub(super) fn create(
+        parent: &Path,
+        prefix: &str,
+        report: &dyn Report,
+    ) -> Result<Self, EngineError> {
+        sweep(parent, report);
+        loop {
+            let path = tempfile::Builder::new()
+                .prefix(prefix)
+                .rand_bytes(RANDOM)
+                .permissions(Permissions::from_mode(0o700))
+                .tempdir_in(parent)
+                .map_err(EngineError::path("create a working directory in", parent))?
+                .keep();
+            // Another build's sweep may take a directory it sees without a held lock: then this one
+            // is left to it.
+            if let Some(lock) = lock_new(&path)? {
+                return Ok(Self {
+                    path,
+                    lock: Some(lock),
+                });
+            }
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes the directory now, and says what went wrong.
+    pub(super) fn remove(mut self) -> Result<(), EngineError> {
+        let removed = host::remove(&self.path);
+        self.lock = None;
+        Ok(removed?)
+    }
+
+    /// Gives the directory a name that no sweep takes, and lets go of it.
+    pub(super) fn keep(mut self) -> PathBuf {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let kept = self.path.with_file_name(format!("{name}.kept"));
+        self.lock = None;
+        match fs::rename(&self.path, &kept) {
+            Ok(()) => kept,
+            Err(_) => self.path.clone(),
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.lock.is_some() {
+            // What is left is swept by the next build, which then says why it could not be removed.
+            let _ = host::remove(&self.path);
+        }
+    }
+}
+
+/// Makes and locks the lock file; `None` when somebody else was faster.
+fn lock_new(directory: &Path) -> Result<Option<File>, EngineError> {
+    let path = directory.join(LOCK);
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = match openat(CWD, &path, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => file,
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        Err(e) => return Err(EngineError::path("create", path)(e)),
+    };
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::AGAIN) => return Ok(None),
+        Err(e) => return Err(EngineError::path("lock", path)(e)),
+    }
+    let same = match (statat(CWD, &path, AtFlags::SYMLINK_NOFOLLOW), fstat(&file)) {
+        (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino),
+        _ => false,
+    };
+    Ok(same.then(|| File::from(file)))
+}
+
+/// Removes the workspaces and the unpublished artifacts in `parent` whose builds were killed; the
+/// ones of running builds stay. What cannot be removed is a warning.
+pub fn sweep(parent: &Path, report: &dyn Report) {
+    let Ok(entries) = fs::read_dir(parent) else {
+        // Whoever works in the directory next says what is wrong with it.
+        return;
+    };
+    for entry in entries.flatten() {
+        if !is_scratch_name(&entry.file_name()) {
+            continue;
+        }
+        let path = entry.path();
+        let Some(_lock) = take_over(&path) else {
+            continue;
+        };
+        if let Err(error) = host::remove(&path) {
+            report.warn(&format!(
+                "a former build left something behind: {}",
+                chain(&error)
+            ));
+        }
+    }
+}
+
+fn is_scratch_name(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else {
+        return false;
+    };
+    PREFIXES.iter().any(|prefix| {
+        name.strip_prefix(prefix).is_some_and(|rest| {
+            rest.len() == RANDOM && rest.bytes().all(|b| b.is_ascii_alphanumeric())
+        })
+    })
+}
+
+/// Gets hold of a directory that belongs to nobody any more. The lock, where there is one, is held
+/// until the returned value goes.
+fn take_over(path: &Path) -> Option<Option<File>> {
+    let directory = path.symlink_metadata().ok()?;
+    let own = rustix::process::geteuid().as_raw();
+    if !directory.is_dir() || directory.uid() != own {
+        return None;
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match openat(CWD, path.join(LOCK), flags, Mode::empty()) {
+        Ok(lock) => {
+            flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
+            Some(Some(File::from(lock)))
+        }
+        Err(rustix::io::Errno::NOENT) => {
+            let age = SystemTime::now().duration_since(directory.modified().ok()?);
+            (age.ok()? > NEWBORN).then_some(None)
+        }
+        Err(_) => None,
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Quiet;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap().flatten();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn lives_as_long_as_its_value() {
+        let dir = tempfile::tempdir().unwrap();
+        let scratch = Scratch::create(dir.path(), WORK, &Quiet).unwrap();
+        let path = scratch.path().to_owned();
+        fs::create_dir_all(path.join("a/b")).unwrap();
+        assert!(is_scratch_name(path.file_name().unwrap()), "{path:?}");
+        assert_eq!(
+            path.metadata().unwrap().permissions().mode() & 0o7777,
+            0o700
+        );
+        sweep(dir.path(), &Quiet);
+        assert!(
+            path.join("a/b").exists(),
+            "a living build's directory is not swept"
+        );
+        drop(scratch);
+        assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn the_next_build_sweeps_what_a_dead_one_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = SystemTime::now() - 2 * NEWBORN;
+        for (name, lock) in [
+            (".mkosi-work-AbC123", true),
+            (".mkosi-out-000000", false),
+            (".mkosi-out-young1", false),
+            (".mkosi-work-AbC1234", true),
+            (".mkosi-work-AbC.23", true),
+            ("mkosi-work-AbC123", true),
+        ] {
+            let path = dir.path().join(name);
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("data"), "").unwrap();
+            if lock {
+                fs::write(path.join(LOCK), "").unwrap();
+            }
+            if !name.contains("young") {
+                File::open(&path).unwrap().set_modified(old).unwrap();
+            }
+        }
+        fs::write(dir.path().join(".mkosi-work-plain1"), "").unwrap();
+        std::os::unix::fs::symlink(dir.path(), dir.path().join(".mkosi-work-link01")).unwrap();
+        sweep(dir.path(), &Quiet);
+        assert_eq!(
+            names(dir.path()),
+            [
+                ".mkosi-out-young1",
+                ".mkosi-work-AbC.23",
+                ".mkosi-work-AbC1234",
+                ".mkosi-work-link01",
+                ".mkosi-work-plain1",
+                "mkosi-work-AbC123",
+            ]
+        );
+    }
+
+    #[test]
+    fn builds_that_begin_at_once_do_not_sweep_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..25 {
+                        let scratch = Scratch::create(dir.path(), OUT, &Quiet).unwrap();
+                        fs::write(scratch.path().join("data"), "x").unwrap();
+                        assert!(scratch.path().join("data").exists());
+                        scratch.remove().unwrap();
+                    }
+                });
+            }
+        });
+        assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn what_is_kept_is_not_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = Scratch::create(dir.path(), OUT, &Quiet).unwrap().keep();
+        sweep(dir.path(), &Quiet);
+        assert!(kept.exists());
+    }
+}

@@ -1,0 +1,227 @@
+//! What each action of a plan calls.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::EngineError;
+use super::site::Site;
+use crate::disk::{self, Content, DiskError};
+use crate::host::Host;
+use crate::installer::{self, InstallError, Request};
+use crate::output::{self, Compression, OutputError};
+use crate::plan::{Action, CleanUp, Image, Manifest, PlanError, RootPassword, TreeSource};
+use crate::scripts::{self, ScriptError};
+use crate::tree::{self, CleanPackageMetadata, CopyOptions, Owner, Root, TreeError};
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum StepError {
+    /// Something in the tree.
+    Tree(#[from] TreeError),
+    /// The package manager.
+    Install(#[from] InstallError),
+    /// A script of the project.
+    Script(#[from] ScriptError),
+    /// The disk image.
+    Disk(#[from] DiskError),
+    /// Another artifact.
+    Output(#[from] OutputError),
+    /// The plan.
+    Plan(#[from] PlanError),
+    /// The workspace.
+    Frame(#[from] EngineError),
+}
+
+/// Does what an action says; returns a note on what was done, or nothing.
+pub(super) fn perform(
+    action: &Action,
+    site: &mut Site<'_>,
+    host: &Host,
+) -> Result<String, StepError> {
+    let root = || Root::open(&site.tree);
+    match action {
+        Action::PrepareTree(request) => installer::apt::prepare_merged_usr(request, &site.tree)?,
+        Action::CopySkeleton(source) | Action::CopyExtra(source) => {
+            return copy(source, &root()?, host);
+        }
+        Action::Install(request) => return install(request, site, host),
+        Action::Identify(identity) => {
+            let (id, version) = (identity.id.as_deref(), identity.version.as_deref());
+            if !tree::set_image_version(&root()?, id, version)? {
+                host.report
+                    .warn("the image has no os-release file to put its name and version in");
+            }
+        }
+        Action::SetHostname(name) => tree::set_hostname(&root()?, name)?,
+        Action::SetRootPassword(password) => set_password(password, &root()?, site)?,
+        Action::Postinst(script) => scripts::postinst(script, &site.tree, host)?,
+        Action::RemovePackages(packages) => {
+            site.build
+                .installer
+                .remove(packages, &installer_site(site), host)?;
+        }
+        Action::Finalize(script) => {
+            scripts::finalize(script, &site.tree, &site.build.context.directory, host)?;
+        }
+        Action::WriteManifest(manifest) => return write_manifest(manifest, site),
+        Action::CleanUp(clean_up) => clean(clean_up, site, host)?,
+        Action::WriteImage(image) => return write_image(image, site, host),
+        Action::WriteNspawnSettings(path) => {
+            let target = stage(site, &site.build.names.nspawn())?;
+            fs::copy(path, &target).map_err(EngineError::path("copy", path))?;
+        }
+    }
+    Ok(String::new())
+}
+
+fn copy(source: &TreeSource, root: &Root, host: &Host) -> Result<String, StepError> {
+    let options = CopyOptions::default();
+    let (report, cancel) = (host.report.as_ref(), &host.cancel);
+    tree::add_tree(root, &source.path, &options, report, cancel)?;
+    Ok(String::new())
+}
+
+fn installer_site(site: &Site<'_>) -> installer::Site {
+    installer::Site {
+        root: site.tree.clone(),
+        scratch: site.scratch.clone(),
+    }
+}
+
+fn install(request: &Request, site: &Site<'_>, host: &Host) -> Result<String, StepError> {
+    site.build
+        .installer
+        .install(request, &installer_site(site), host)?;
+    let root = Root::open(&site.tree)?;
+    tree::remove_host_keys(&root, host.report.as_ref(), &host.cancel)?;
+    Ok(format!("with {}", site.build.installer.name()))
+}
+
+fn set_password(password: &RootPassword, root: &Root, site: &Site<'_>) -> Result<(), StepError> {
+    let context = site.build.context;
+    let password = match password {
+        RootPassword::Locked => tree::RootPassword::Locked,
+        RootPassword::None => tree::RootPassword::Empty,
+        RootPassword::Plain(secret) => tree::RootPassword::Plain(secret.reveal().as_bytes()),
+        RootPassword::Hashed(secret) => tree::RootPassword::Hashed(secret.reveal().as_bytes()),
+    };
+    let epoch = context.source_date_epoch;
+    let seed = epoch.map(|_| context.seed.into_bytes());
+    tree::set_root_password(
+        root,
+        password,
+        seed.as_ref().map(<[u8; 16]>::as_slice),
+        epoch,
+    )?;
+    Ok(())
+}
+
+fn clean(what: &CleanUp, site: &Site<'_>, host: &Host) -> Result<(), StepError> {
+    let (root, cancel) = (Root::open(&site.tree)?, &host.cancel);
+    tree::clean_up(&root, cancel)?;
+    // Device nodes are the running system's business; some bootstrapping tools leave a few.
+    root.remove_content("dev")?;
+    if !what.keep_docs {
+        tree::remove_docs(&root, cancel)?;
+    }
+    tree::remove_files(&root, &what.remove_files, cancel)?;
+    let when = match what.package_metadata {
+        None => CleanPackageMetadata::Auto,
+        Some(true) => CleanPackageMetadata::Yes,
+        Some(false) => CleanPackageMetadata::No,
+    };
+    tree::remove_package_metadata(&root, when, cancel)?;
+    tree::set_machine_id(&root, what.machine_id.as_deref())?;
+    Ok(())
+}
+
+/// Counts over the whole tree.
+fn content(site: &Site<'_>, host: &Host) -> Result<Content, StepError> {
+    let root = Root::open(&site.tree)?;
+    let size = tree::measure(&root, Path::new(""), &[], &host.cancel)?;
+    Ok(Content {
+        data_bytes: size.data_bytes,
+        inodes: size.inodes,
+        directories: size.dirs,
+        names: size.inodes,
+        name_bytes: size.dir_bytes,
+        long_symlinks: size.symlink_bytes / BLOCK,
+        with_xattrs: size.xattr_bytes / BLOCK,
+    })
+}
+
+/// The block size that trees are measured in.
+const BLOCK: u64 = 4096;
+
+fn write_manifest(manifest: &Manifest, site: &mut Site<'_>) -> Result<String, StepError> {
+    let subject = output::Subject {
+        name: manifest.name.clone(),
+        version: manifest.version.clone(),
+        distribution: manifest.distribution.clone(),
+        release: manifest.release.clone(),
+        architecture: manifest.architecture.clone(),
+    };
+    let list = output::Manifest::read(subject, &site.tree)?;
+    let path = stage(site, &site.build.names.manifest())?;
+    File::create_new(&path)
+        .and_then(|file| {
+            let mut file = BufWriter::new(file);
+            list.write(&mut file)?;
+            file.flush()
+        })
+        .map_err(EngineError::path("write", &path))?;
+    Ok(format!("{} packages", list.packages().len()))
+}
+
+/// Announces an artifact and returns where it has to be made.
+fn stage(site: &mut Site<'_>, artifact: &Path) -> Result<PathBuf, StepError> {
+    let name = artifact.file_name().unwrap_or(artifact.as_os_str());
+    Ok(site.staging.add(name)?)
+}
+
+fn write_image(image: &Image, site: &mut Site<'_>, host: &Host) -> Result<String, StepError> {
+    let epoch = site.build.context.source_date_epoch;
+    let target = stage(site, site.build.names.image())?;
+    match image {
+        Image::Directory => move_tree(&site.tree, &target, host)?,
+        Image::Tar { strip_selinux } => {
+            let options = output::tar::Options {
+                compression: Some(Compression::Xz),
+                strip_selinux: *strip_selinux,
+                latest: epoch,
+                expected: content(site, host)?.data_bytes,
+            };
+            output::tar::pack(&site.tree, &target, &options, host)?;
+        }
+        Image::Disk(disk) => {
+            let spec = disk.spec(content(site, host)?)?;
+            disk::assemble(&spec, &site.tree, &target, host)?;
+        }
+    }
+    Ok(String::new())
+}
+
+/// Makes the tree the artifact: without copying where both are on one file system.
+fn move_tree(tree: &Path, target: &Path, host: &Host) -> Result<(), StepError> {
+    match fs::rename(tree, target) {
+        Ok(()) => {
+            // A workspace needs a tree to remove.
+            fs::create_dir(tree).map_err(EngineError::path("create", tree))?;
+            Ok(())
+        }
+        Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+            fs::create_dir(target).map_err(EngineError::path("create", target))?;
+            let options = CopyOptions {
+                owner: Owner::Keep,
+                ..CopyOptions::default()
+            };
+            let (report, cancel) = (host.report.as_ref(), &host.cancel);
+            let root = Root::open(target)?;
+            tree::copy_tree(&root, tree, Path::new(""), &options, report, cancel)?;
+            Ok(())
+        }
+        Err(source) => Err(EngineError::path("move the tree to", target)(source).into()),
+    }
+}

@@ -1,0 +1,120 @@
+//! Which packages, from where.
+
+use std::path::PathBuf;
+
+use super::PlanError;
+use crate::config::Config;
+use crate::config::values::{BasePackages, Distribution};
+use crate::distro::debian;
+use crate::installer::Request;
+
+/// What the package manager is asked for. Problems are added to `errors`.
+pub(super) fn request(config: &Config, errors: &mut Vec<PlanError>) -> Option<Request> {
+    match config.distribution {
+        Distribution::Debian => debian_request(config, errors),
+        // `config::unsupported` has named it.
+        _ => None,
+    }
+}
+
+fn debian_request(config: &Config, errors: &mut Vec<PlanError>) -> Option<Request> {
+    let release = match debian::codename(&config.release) {
+        Ok(release) => release,
+        Err(known) => {
+            errors.push(PlanError::Setting {
+                setting: "Release",
+                problem: format!(
+                    "Debian has no release \"{}\"; the releases are {known}",
+                    config.release.escape_debug()
+                ),
+            });
+            return None;
+        }
+    };
+    let excluded = config.packages.exclude().to_vec();
+    let mut packages = config.packages.install().to_vec();
+    if config.base_packages != BasePackages::No {
+        packages.extend(debian::base_packages());
+    }
+    packages.retain(|name| !excluded.contains(name));
+    packages.sort();
+    packages.dedup();
+    for name in packages
+        .iter()
+        .chain(&excluded)
+        .chain(&config.remove_packages)
+    {
+        check_name(name, errors);
+    }
+    let repositories = debian::Repositories {
+        release,
+        mirror: config.mirror.as_deref(),
+        local_mirror: config.local_mirror.as_deref(),
+        additional: &config.repositories,
+        check_keys: config.repository_key_check,
+    };
+    Some(Request {
+        distribution: "Debian".to_owned(),
+        release: release.to_owned(),
+        architecture: config.architecture.debian().to_owned(),
+        packages,
+        excluded,
+        sources: repositories.build(),
+        image_sources: repositories.image(),
+        keyrings: if config.repository_key_check {
+            debian::keyrings()
+        } else {
+            Vec::<PathBuf>::new()
+        },
+        merged_usr: debian::merged_usr(release),
+        with_docs: config.with_docs,
+        cache: config.cache.clone(),
+    })
+}
+
+/// Refuses what a package manager could take for an option, a file or several names: settings
+/// files come from others, and the package manager runs as root.
+fn check_name(name: &str, errors: &mut Vec<PlanError>) {
+    let starts_well = name
+        .chars()
+        .next()
+        .is_some_and(|c| c.is_ascii_alphanumeric());
+    let rest_is_well = name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_' | ':' | '=' | '~'));
+    if !(starts_well && rest_is_well && name.len() <= 256) {
+        errors.push(PlanError::Setting {
+            setting: "Packages",
+            problem: format!(
+                "\"{}\" is no package name: letters, digits and + - . _ : = ~ are allowed",
+                name.escape_debug()
+            ),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_names_that_are_no_names() {
+        for (name, good) in [
+            ("bash", true),
+            ("libstdc++6", true),
+            ("libc6:amd64", true),
+            ("apt=2.6.1", true),
+            ("-o", false),
+            ("./x.deb", false),
+            ("/etc/passwd", false),
+            ("?essential", false),
+            ("a,b", false),
+            ("a b", false),
+            ("", false),
+        ] {
+            let mut errors = Vec::new();
+            check_name(name, &mut errors);
+            assert_eq!(errors.is_empty(), good, "{name}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! `mkosi shell` and `mkosi boot`: the image in a container, on the caller's terminal.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use super::{VerbError, exit, terminal};
+use crate::config::Config;
+use crate::config::values::Format;
+use crate::disk::{Architecture, AttachedImage, DiskError, host_dissects};
+use crate::host::{Command, Host, is_root, namespace, signals};
+use crate::output::Artifacts;
+
+/// What runs in the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// A shell, or the words given, as a command.
+    Shell,
+    /// The image's init system; the words are its arguments.
+    Boot,
+}
+
+impl Run {
+    /// The verb.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Shell => "shell",
+            Self::Boot => "boot",
+        }
+    }
+}
+
+/// Says why an image of this configuration cannot run in a container, if so.
+///
+/// # Errors
+/// The reason, with what to do instead.
+pub fn check(config: &Config, run: Run) -> Result<(), VerbError> {
+    let reason = if config.format == Format::Tar {
+        "a tar archive has to be unpacked first; Format=directory makes the same tree ready to run"
+    } else if config.xz || config.compress_output.is_some() {
+        "it is compressed as a whole; unpack it first, or build it without XZ="
+    } else if config.qcow2 {
+        "the kernel cannot read QCow2; `mkosi qemu` can, or build it without QCow2="
+    } else if !is_root() {
+        return Err(VerbError::NotRoot { verb: run.name() });
+    } else {
+        return Ok(());
+    };
+    Err(VerbError::NotHere {
+        verb: run.name(),
+        reason: reason.to_owned(),
+    })
+}
+
+/// Runs the image; the exit status is that of what ran in it.
+pub fn run(config: &Config, run: Run, words: &[OsString]) -> u8 {
+    let host = super::host(config);
+    if let Err(error) = host.require(&["systemd-nspawn"]) {
+        terminal::complain_about(&VerbError::Host(error));
+        return exit::USAGE;
+    }
+    // Where the host runs systemd, machinectl shall know the machine, and nspawn opens images.
+    if fs::symlink_metadata("/run/dbus/system_bus_socket").is_ok() && host_dissects() {
+        let mut command = nspawn(config, run);
+        let image = config.output.as_os_str();
+        let kind = if config.format.is_tree() {
+            "--directory="
+        } else {
+            "--image="
+        };
+        command = command.arg(option(kind, image)).arg("--settings=trusted");
+        return ended(
+            host.interactive(passed_on(command, run, words))
+                .map_err(VerbError::Command),
+        );
+    }
+    // Elsewhere everything that is mounted for the container goes with this process.
+    let isolated = namespace::isolate(|| {
+        let cancel = &host.cancel;
+        ended(
+            signals::install(cancel)
+                .map_err(VerbError::Signals)
+                .and_then(|()| run_isolated(config, run, words, &host)),
+        )
+    });
+    isolated.unwrap_or_else(|error| {
+        terminal::complain_about(&VerbError::Host(error));
+        exit::FAILED
+    })
+}
+
+fn ended(result: Result<i32, VerbError>) -> u8 {
+    match result {
+        Ok(status) => u8::try_from(status).unwrap_or(exit::FAILED),
+        Err(error) if error.is_interruption() => exit::INTERRUPTED,
+        Err(error) => {
+            terminal::complain_about(&error);
+            exit::FAILED
+        }
+    }
+}
+
+/// A directory that only this run sees: [`namespace::isolate`] mounts memory there.
+const PRIVATE: &str = "/run/systemd/nspawn";
+
+fn run_isolated(
+    config: &Config,
+    run: Run,
+    words: &[OsString],
+    host: &Host,
+) -> Result<i32, VerbError> {
+    let attached = if config.format.is_tree() {
+        None
+    } else {
+        Some(attach(config)?)
+    };
+    let root: &Path = attached.as_ref().map_or(&config.output, |a| a.path());
+    let mut command = nspawn(config, run)
+        .args(["--register=no", "--keep-unit"])
+        .arg(option("--directory=", root.as_os_str()));
+    let settings = Artifacts::new(&config.output).nspawn();
+    if settings.is_file() {
+        let name = format!("{}.nspawn", machine(config));
+        let target = Path::new(PRIVATE).join(name);
+        fs::copy(&settings, &target).map_err(|source| VerbError::File {
+            path: settings,
+            source,
+        })?;
+        command = command.arg("--settings=trusted");
+    } else {
+        command = command.arg("--settings=no");
+    }
+    let status = host
+        .interactive(passed_on(command, run, words))
+        .map_err(VerbError::Command)?;
+    if let Some(attached) = attached {
+        attached
+            .close()
+            .map_err(|source| attach_error(config, source))?;
+    }
+    Ok(status)
+}
+
+fn attach(config: &Config) -> Result<AttachedImage, VerbError> {
+    let target = Path::new(PRIVATE).join("mkosi-image");
+    fs::create_dir_all(&target).map_err(|source| VerbError::Directory {
+        path: target.clone(),
+        source,
+    })?;
+    let architecture =
+        Architecture::from_name(config.architecture.as_str()).unwrap_or(Architecture::X86_64);
+    AttachedImage::open(&config.output, architecture, &target, config.read_only)
+        .map_err(|source| attach_error(config, source))
+}
+
+fn attach_error(config: &Config, source: DiskError) -> VerbError {
+    VerbError::Attach {
+        path: config.output.clone(),
+        source: Box::new(source),
+    }
+}
+
+/// The command line up to where the image is.
+fn nspawn(config: &Config, run: Run) -> Command {
+    let mut command = Command::new("systemd-nspawn")
+        .arg("--quiet")
+        .arg(format!("--machine={}", machine(config)));
+    if run == Run::Boot {
+        command = command.arg("--boot");
+    }
+    if config.read_only {
+        command = command.arg("--read-only");
+    }
+    command
+}
+
+fn passed_on(command: Command, run: Run, words: &[OsString]) -> Command {
+    match (run, words.is_empty()) {
+        (Run::Shell, true) => command,
+        _ => command.arg("--").args(words),
+    }
+}
+
+/// The machine's name: the image's, as far as host names allow.
+fn machine(config: &Config) -> String {
+    let stem = Artifacts::new(&config.output).nspawn();
+    let stem = stem.file_stem().unwrap_or_default().to_string_lossy();
+    let name: String = stem
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .take(64)
+        .collect();
+    let name = name.trim_matches('-');
+    if name.is_empty() {
+        "image".to_owned()
+    } else {
+        name.to_owned()
+    }
+}
+
+fn option(name: &str, value: &std::ffi::OsStr) -> OsString {
+    let mut option = OsString::from(name);
+    option.push(value);
+    option
+}

@@ -1,0 +1,276 @@
+//! `mkosi build`: from a configuration to published artifacts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{VerbError, exit, terminal};
+use crate::cli::{self, Globals};
+use crate::config::{self, Config, Context as ConfigContext};
+use crate::engine::events::Shown;
+use crate::engine::{self, Artifact, Build, Display, Durability, Progress, PublishOptions, Sink};
+use crate::host::{
+    Host, Lock, calling_user, is_root, namespace, remove_contents, set_umask, signals,
+};
+use crate::installer::{self, Installer};
+use crate::output::Artifacts;
+use crate::plan::{self, Context, Plan};
+
+/// Builds the image of a configuration. The exit status is that of the program.
+pub fn run(config: &Config, context: &ConfigContext, globals: &Globals) -> u8 {
+    match prepare(config, context) {
+        Ok(prepared) => start(config, prepared, globals),
+        Err(errors) => {
+            for error in errors {
+                terminal::complain_about(&error);
+            }
+            exit::USAGE
+        }
+    }
+}
+
+/// A build whose configuration, output and tools were checked.
+struct Prepared {
+    plan: Plan,
+    context: Context,
+    names: Artifacts,
+    installer: Box<dyn Installer>,
+    host: Host,
+}
+
+/// Checks everything that can be checked before work begins, and says all that is wrong at once.
+fn prepare(config: &Config, context: &ConfigContext) -> Result<Prepared, Vec<VerbError>> {
+    if !is_root() {
+        return Err(vec![VerbError::NotRoot { verb: "build" }]);
+    }
+    let mut errors: Vec<VerbError> = config::missing_inputs(config)
+        .into_iter()
+        .map(VerbError::Config)
+        .collect();
+    let context = match plan_context(context) {
+        Ok(context) => context,
+        Err(error) => {
+            errors.push(error);
+            return Err(errors);
+        }
+    };
+    let plan = match Plan::new(config, &context) {
+        Ok(plan) => Some(plan),
+        Err(problems) => {
+            errors.extend(problems.into_iter().map(VerbError::Plan));
+            None
+        }
+    };
+    let names = Artifacts::new(&config.output);
+    errors.extend(existing_output(config, &names));
+    let host = super::host(config);
+    let installer = installer::choose(&host);
+    if let Some(plan) = &plan {
+        let mut tools = plan::tools(&plan.steps);
+        tools.extend(installer.tools());
+        if let Err(error) = host.require(&tools) {
+            errors.push(VerbError::Host(error));
+        }
+    }
+    match plan {
+        Some(plan) if errors.is_empty() => Ok(Prepared {
+            plan,
+            context,
+            names,
+            installer,
+            host,
+        }),
+        _ => Err(errors),
+    }
+}
+
+/// What besides the settings decides a build.
+fn plan_context(context: &ConfigContext) -> Result<Context, VerbError> {
+    let epoch = match context.variable("SOURCE_DATE_EPOCH") {
+        None => None,
+        Some(text) => Some(
+            text.trim()
+                .parse::<u64>()
+                .map_err(|_| VerbError::Epoch(text))?,
+        ),
+    };
+    Ok(Context {
+        directory: context.directory.clone(),
+        source_date_epoch: epoch,
+        // A fixed name for reproducible builds; else no two images share an identifier.
+        seed: match epoch {
+            Some(_) => Uuid::new_v5(&Uuid::NAMESPACE_URL, b"mkosi reproducible build"),
+            None => Uuid::new_v4(),
+        },
+    })
+}
+
+/// An output that is in the way.
+fn existing_output(config: &Config, names: &Artifacts) -> Option<VerbError> {
+    let path = names.image();
+    let there = fs::symlink_metadata(path).is_ok();
+    (there && !config.force.replaces_output()).then(|| VerbError::Exists {
+        path: path.to_owned(),
+    })
+}
+
+/// Builds in a namespace of its own, so that nothing outlives this process.
+fn start(config: &Config, prepared: Prepared, globals: &Globals) -> u8 {
+    set_umask();
+    let owner = (!config.no_chown)
+        .then(calling_user)
+        .flatten()
+        .map(|user| (user.uid, user.gid));
+    if let Err(error) = make_directories(config, &prepared.names, owner) {
+        terminal::complain_about(&error);
+        return exit::FAILED;
+    }
+    let worker = || work(config, &prepared, globals, owner);
+    match namespace::isolate(worker) {
+        Ok(code) => code,
+        Err(error) => {
+            terminal::complain_about(&VerbError::Host(error));
+            exit::FAILED
+        }
+    }
+}
+
+/// Makes the output directory and the package cache, for the calling user.
+fn make_directories(
+    config: &Config,
+    names: &Artifacts,
+    owner: Option<(u32, u32)>,
+) -> Result<(), VerbError> {
+    let workspace = config.workspace_directory.as_deref();
+    let wanted = [Some(names.directory()), config.cache.as_deref(), workspace];
+    for path in wanted.into_iter().flatten() {
+        make_owned(path, owner).map_err(|source| VerbError::Directory {
+            path: path.to_owned(),
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+fn make_owned(path: &Path, owner: Option<(u32, u32)>) -> std::io::Result<()> {
+    let mut missing = Vec::new();
+    let mut next = Some(path);
+    while let Some(directory) = next.filter(|d| !d.exists()) {
+        missing.push(directory.to_owned());
+        next = directory.parent();
+    }
+    for directory in missing.iter().rev() {
+        fs::create_dir(directory)?;
+        if let Some((uid, gid)) = owner {
+            std::os::unix::fs::lchown(directory, Some(uid), Some(gid))?;
+        }
+    }
+    Ok(())
+}
+
+/// The build itself, in its namespace.
+fn work(config: &Config, prepared: &Prepared, globals: &Globals, owner: Option<(u32, u32)>) -> u8 {
+    let cancel = prepared.host.cancel.clone();
+    let progress = Progress::new(display(globals), &image_name(prepared.names.image()));
+    let host = prepared
+        .host
+        .clone()
+        .with_report(Arc::new(progress.clone()));
+    let result = signals::install(&cancel)
+        .map_err(VerbError::Signals)
+        .and_then(|()| locked(config, prepared, owner, &host, &progress));
+    match result {
+        Ok(_) => {
+            if globals.progress != cli::Progress::Json {
+                conclude(config);
+            }
+            exit::DONE
+        }
+        Err(error) => {
+            progress.failed(&error);
+            if error.is_interruption() || cancel.is_cancelled() {
+                terminal::complain("interrupted; nothing was left behind");
+                exit::INTERRUPTED
+            } else {
+                terminal::complain_about(&error);
+                exit::FAILED
+            }
+        }
+    }
+}
+
+fn locked(
+    config: &Config,
+    prepared: &Prepared,
+    owner: Option<(u32, u32)>,
+    host: &Host,
+    progress: &Progress,
+) -> Result<Vec<Artifact>, VerbError> {
+    let names = &prepared.names;
+    let _lock = Lock::acquire(names.image(), "mkosi build").map_err(VerbError::Host)?;
+    // Another build may have made it while this one was starting.
+    if let Some(error) = existing_output(config, names) {
+        return Err(error);
+    }
+    if config.force.drops_package_cache() {
+        if let Some(cache) = &config.cache {
+            remove_contents(cache).map_err(VerbError::Host)?;
+        }
+    }
+    if !config.repository_key_check {
+        host.report.warn(
+            "RepositoryKeyCheck=no: signatures of packages are NOT checked; whoever controls the \
+             network controls this image",
+        );
+    }
+    let build = Build {
+        plan: &prepared.plan,
+        context: &prepared.context,
+        installer: prepared.installer.as_ref(),
+        names,
+        workspace: config
+            .workspace_directory
+            .as_deref()
+            .unwrap_or_else(|| names.directory()),
+        publish: PublishOptions {
+            replace: config.force.replaces_output(),
+            owner,
+            durability: Durability::Synced,
+        },
+    };
+    engine::run(&build, host, progress).map_err(VerbError::Build)
+}
+
+fn display(globals: &Globals) -> Arc<dyn Sink> {
+    let display = match globals.progress {
+        cli::Progress::Auto | cli::Progress::Terminal => Display::Auto,
+        cli::Progress::Plain => Display::Plain,
+        cli::Progress::Json => Display::Json,
+    };
+    display.sink(Shown {
+        commands: globals.debug_run,
+        lines: globals.verbose,
+    })
+}
+
+/// Says how to run what was made.
+fn conclude(config: &Config) {
+    if super::boot::check(config, super::boot::Run::Boot).is_ok() {
+        terminal::tell("  run it with: mkosi boot, or mkosi shell\n");
+    }
+}
+
+fn image_name(path: &Path) -> String {
+    path.file_name()
+        .map_or_else(|| "image".into(), |n| n.to_string_lossy().into_owned())
+}
+
+/// The artifacts that a configuration's build may have left, without files that are its inputs.
+#[must_use]
+pub fn artifacts(config: &Config) -> Vec<PathBuf> {
+    let mut paths = Artifacts::new(&config.output).all();
+    paths.retain(|path| config.nspawn_settings.as_ref() != Some(path));
+    paths
+}

@@ -1,0 +1,101 @@
+//! Why a verb could not do its work.
+
+use std::path::PathBuf;
+
+use crate::config::ConfigError;
+use crate::disk::DiskError;
+use crate::engine::BuildError;
+use crate::host::{CommandError, HostError, printable, printable_path};
+use crate::plan::PlanError;
+
+/// Why a verb could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum VerbError {
+    /// Only root can do this.
+    #[error("{verb} needs root; run it again with sudo")]
+    NotRoot {
+        /// The verb.
+        verb: &'static str,
+    },
+    /// Something stands where the image belongs.
+    #[error(
+        "the output {} already exists; --force (-f) replaces it",
+        printable_path(path)
+    )]
+    Exists {
+        /// The image.
+        path: PathBuf,
+    },
+    /// A file that the configuration names cannot be used.
+    #[error(transparent)]
+    Config(ConfigError),
+    /// The configuration cannot be built.
+    #[error(transparent)]
+    Plan(PlanError),
+    /// `SOURCE_DATE_EPOCH` is no time.
+    #[error(
+        "SOURCE_DATE_EPOCH={} is no number of seconds since 1970; unset it or correct it",
+        printable(.0)
+    )]
+    Epoch(String),
+    /// An image of this kind cannot be run like this.
+    #[error("{verb} cannot run this image: {reason}")]
+    NotHere {
+        /// The verb.
+        verb: &'static str,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// A directory could not be made.
+    #[error("cannot create the directory {}", printable_path(path))]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file could not be used.
+    #[error("cannot use {}", printable_path(path))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Signals cannot be handled.
+    #[error("cannot handle signals")]
+    Signals(#[source] std::io::Error),
+    /// The image's partitions cannot be mounted.
+    #[error("cannot open the image {}", printable_path(path))]
+    Attach {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<DiskError>,
+    },
+    /// The operating system refused.
+    #[error(transparent)]
+    Host(HostError),
+    /// A program could not be run.
+    #[error(transparent)]
+    Command(CommandError),
+    /// The build failed.
+    #[error(transparent)]
+    Build(BuildError),
+}
+
+impl VerbError {
+    /// Whether the user asked for the end.
+    #[must_use]
+    pub fn is_interruption(&self) -> bool {
+        matches!(
+            self,
+            Self::Build(BuildError::Cancelled)
+                | Self::Host(HostError::Cancelled)
+                | Self::Command(CommandError::Cancelled)
+        )
+    }
+}

@@ -1,0 +1,82 @@
+//! What the program says to its user.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+
+use super::exit;
+use crate::config::{Errors, Warning};
+
+/// Writes an answer to standard output; returns the exit status. A reader that has seen enough
+/// (`mkosi summary | head`) is no failure.
+pub fn answer(text: &str) -> u8 {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => exit::DONE,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::DONE,
+        Err(error) => {
+            complain(format_args!("cannot write the answer: {error}"));
+            exit::FAILED
+        }
+    }
+}
+
+/// Says on standard error what is wrong.
+pub fn complain(what: impl Display) {
+    // Nobody is left to be told when this fails.
+    let _ = writeln!(io::stderr(), "mkosi: {what}");
+}
+
+/// Says on standard error what went wrong, and below it why, cause by cause.
+pub fn complain_about(error: &dyn std::error::Error) {
+    let mut text = format!("error: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push('\n');
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    complain(text.replace('\n', "\n  "));
+}
+
+/// Tells people, on standard error, how things went.
+pub fn tell(text: &str) {
+    // Nobody is left to be told when this fails.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Says on standard error what the user should know.
+pub fn warn(warnings: &[Warning]) {
+    for warning in warnings {
+        complain(format_args!("warning: {warning}"));
+    }
+}
+
+/// Says everything that is wrong with a configuration; returns the exit status.
+pub fn refuse(errors: &Errors) -> u8 {
+    warn(&errors.warnings);
+    for error in &errors.errors {
+        complain(format_args!("error: {error}"));
+    }
+    exit::USAGE
+}
+
+/// How many characters fit on a line.
+pub fn width() -> usize {
+    const USUAL: usize = 100;
+    std::env::var("COLUMNS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(USUAL)
+        .min(USUAL)
+}
+
+/// Whether the locale's characters are Unicode's.
+pub fn shows_unicode() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    locale.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
