@@ -122,18 +122,18 @@ mod tests {
     #[test]
     fn the_command_line_is_complete() {
         let site = Site {
-            root: "/work/tree".into(),
-            scratch: "/work/scratch".into(),
+            root: "/build/tree".into(),
+            scratch: "/build/scratch".into(),
         };
         let mut request = request();
         request.cache = Some("/cache".into());
-        let line = command(&request, &site, Path::new("/work/keys")).to_string();
+        let line = command(&request, &site, Path::new("/build/keys")).to_string();
         for part in [
-            "--keyring=/work/keys",
+            "--keyring=/build/keys",
             "--architectures=amd64",
             "--include=dbus,systemd,usr-is-merged",
             "--skip=download/empty",
-            " -- bookworm /work/tree 'deb http://deb.debian.org/debian bookworm main'",
+            " -- bookworm /build/tree 'deb http://deb.debian.org/debian bookworm main'",
         ] {
             assert!(line.contains(part), "{part} is not in {line}");
         }
