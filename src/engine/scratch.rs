@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
 
@@ -20,6 +20,9 @@ const RANDOM: usize = 6;
 const LOCK: &str = ".lock";
 /// A directory without a lock file may be about to get one unless it is older than this.
 const NEWBORN: Duration = Duration::from_secs(60);
+
+/// How long to try to remove a directory.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A directory of mode 0700 with a locked file in it; removed with everything in it when dropped.
 #[derive(Debug)]
@@ -63,7 +66,7 @@ impl Scratch {
 
     /// Removes the directory now, and says what went wrong.
     pub(super) fn remove(mut self) -> Result<(), EngineError> {
-        let removed = host::remove(&self.path);
+        let removed = remove_for_sure(&self.path);
         self.lock = None;
         Ok(removed?)
     }
@@ -84,7 +87,22 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         if self.lock.is_some() {
             // What is left is swept by the next build, which then says why it could not be removed.
-            let _ = host::remove(&self.path);
+            let _ = remove_for_sure(&self.path);
+        }
+    }
+}
+
+/// Removes the directory also when a program that was just killed left mounts in it, or has children
+/// that take a moment to end and still write.
+fn remove_for_sure(path: &Path) -> Result<(), host::HostError> {
+    let begun = Instant::now();
+    loop {
+        match host::remove(path) {
+            Err(_) if begun.elapsed() < PATIENCE => {
+                host::detach_below(path);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            result => return result,
         }
     }
 }

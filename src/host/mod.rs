@@ -33,7 +33,7 @@ pub use duration::human_duration;
 pub use error::HostError;
 pub use lock::Lock;
 pub use loopdev::{LoopDevice, LoopOptions};
-pub use mount::{Mount, Overlay, mount_point_inside};
+pub use mount::{Mount, Overlay, detach_below, mount_point_inside};
 pub use process::HostRunner;
 pub use quote::{printable, printable_bytes, printable_path, shell_quote};
 pub use recorder::{Call, Recorder};

@@ -203,6 +203,53 @@ fn push_escaped(text: &mut Vec<u8>, path: &Path, special: &[u8]) {
     }
 }
 
+/// Takes away everything that is mounted below `directory`, the innermost first: what a program left
+/// there that was killed while it worked. Does nothing outside of [`super::namespace::isolate`], where
+/// the mounts would be the host's.
+pub fn detach_below(directory: &Path) {
+    if !super::namespace::is_isolated() {
+        return;
+    }
+    let Ok(table) = std::fs::read("/proc/self/mountinfo") else {
+        return;
+    };
+    let points = table.split(|byte| *byte == b'\n').filter_map(mount_point);
+    let mut below: Vec<PathBuf> = points
+        .filter(|point| point != directory && point.starts_with(directory))
+        .collect();
+    // Later mounts may cover earlier ones of the same name.
+    below.reverse();
+    for point in below {
+        let _ = umount2(&point, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
+    }
+}
+
+/// The mount point in a line of /proc/PID/mountinfo (proc(5)), where white space and backslashes are
+/// octal numbers behind a backslash.
+fn mount_point(line: &[u8]) -> Option<PathBuf> {
+    let field = line.split(|byte| *byte == b' ').nth(4)?;
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, tail)) = rest.split_first() {
+        let octal = (*first == b'\\')
+            .then(|| tail.get(..3))
+            .flatten()
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match octal {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    Some(PathBuf::from(OsString::from_vec(bytes)))
+}
+
 /// The path of the directory `path` (as seen from inside `root`) for a mount in a tree of unknown
 /// origin.
 ///
@@ -227,6 +274,21 @@ pub fn mount_point_inside(root: &Path, path: &Path) -> Result<PathBuf, HostError
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mount_points_with_odd_names() {
+        let line =
+            |point: &str| format!("36 35 98:0 / {point} rw,noatime shared:1 - ext4 /dev/x rw");
+        for (written, expected) in [
+            ("/srv/tree", "/srv/tree"),
+            (r"/a\040b\011c\134d", "/a b\tc\\d"),
+            (r"/odd\9", r"/odd\9"),
+        ] {
+            let point = mount_point(line(written).as_bytes()).unwrap();
+            assert_eq!(point, Path::new(expected));
+        }
+        assert_eq!(mount_point(b"36 35"), None);
+    }
 
     #[test]
     fn awkward_names_stay_one_option() {

@@ -11,7 +11,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -38,6 +38,9 @@ const NSPAWN_STATE: &str = "/run/systemd/nspawn";
 /// The process number of the outer process; 0 outside of [`isolate`].
 static OUTER: AtomicU32 = AtomicU32::new(0);
 
+/// Set in the worker only.
+static ISOLATED: AtomicBool = AtomicBool::new(false);
+
 /// The process number by which others know this run: inside [`isolate`], that of the process that
 /// the user started.
 #[must_use]
@@ -46,6 +49,12 @@ pub fn outer_pid() -> u32 {
         0 => std::process::id(),
         pid => pid,
     }
+}
+
+/// Whether this process works inside [`isolate`].
+#[must_use]
+pub fn is_isolated() -> bool {
+    ISOLATED.load(Ordering::Relaxed)
 }
 
 /// Runs `work` in a process of its own whose child processes and mounts end with it, and returns its
@@ -278,6 +287,7 @@ fn init(watched: &Watched, alive: File, mut told: File, work: impl FnOnce() -> u
         Ok(ForkResult::Parent { child }) => child,
         Ok(ForkResult::Child) => {
             drop((alive, told));
+            ISOLATED.store(true, Ordering::Relaxed);
             watched.restore();
             let status = catch_unwind(AssertUnwindSafe(work)).unwrap_or(PANICKED);
             std::process::exit(i32::from(status));
