@@ -28,7 +28,7 @@ mod settings;
 mod spec;
 mod table;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod unsupported;
 
 pub use context::Context;

@@ -15,6 +15,7 @@ use super::values::{
 const SCRIPTED: &str = "a build script";
 const BOOTABLE: &str = "Bootable";
 const DISK: &str = "a disk image (Format=gpt_…)";
+const RAW: &str = "a raw disk image (Format=gpt_… and no QCow2)";
 
 settings! { (cx)
     /// The distribution to install
@@ -117,15 +118,13 @@ settings! { (cx)
             .needs("squashfs", |c| c.format.is_squashfs()).later("squashfs");
     /// Compress the finished image with xz
     xz: bool = false
-        => output("XZ", "xz").default_text("yes for tar, otherwise no").later("this compression of the finished image")
-            .unless(|c| c.xz == (c.format == Format::Tar));
+        => output("XZ", "xz").default_text("yes for tar, otherwise no");
     /// Compress the finished image with this program
     compress_output: Option<CompressOutput> = None
-        => output("CompressOutput", "compress-output").default_text("as XZ").later("this compression of the finished image")
-            .unless(|c| c.compress_output == (c.format == Format::Tar).then_some(CompressOutput::Xz));
+        => output("CompressOutput", "compress-output").default_text("as XZ");
     /// Convert the finished disk image to QCOW2
     qcow2: bool = false
-        => output("QCow2", "qcow2").needs(DISK, |c| c.format.is_disk()).later("QCOW2");
+        => output("QCow2", "qcow2").needs(DISK, |c| c.format.is_disk());
     /// The host name of the image
     hostname: Option<String> = None
         => output("Hostname", "hostname");
@@ -143,8 +142,7 @@ settings! { (cx)
         => output("ImageVersion", "image-version");
     /// How to write the list of installed packages
     manifest_format: Vec<ManifestFormat> = vec![ManifestFormat::Json]
-        => output("ManifestFormat", "manifest-format").later("manifests with change logs")
-            .unless(|c| !c.manifest_format.contains(&ManifestFormat::Changelog));
+        => output("ManifestFormat", "manifest-format");
     /// Shrink the root file system to what it holds
     minimize: bool = false
         => output("Minimize", "minimize").needs(DISK, |c| c.format.is_disk()).later("shrinking");
@@ -291,16 +289,16 @@ settings! { (cx)
 
     /// Write SHA256SUMS of everything that a build writes
     checksum: bool = false
-        => validation("CheckSum", "checksum").later("check sums");
+        => validation("CheckSum", "checksum");
     /// Sign SHA256SUMS with gpg; implies CheckSum
     sign: bool = false
-        => validation("Sign", "sign").later("signatures");
+        => validation("Sign", "sign");
     /// The key to sign with
     key: Option<String> = None
-        => validation("Key", "key").default_text("gpg's default").needs("Sign", |c| c.sign).later("signatures");
+        => validation("Key", "key").default_text("gpg's default").needs("Sign", |c| c.sign);
     /// Write a block map for bmaptool
     bmap: bool = false
-        => validation("BMap", "bmap").also(&["Bmap"]).needs(DISK, |c| c.format.is_disk()).later("block maps");
+        => validation("BMap", "bmap").also(&["Bmap"]).needs(RAW, |c| c.format.is_disk() && !c.qcow2);
     /// The password of root; empty: none is asked; "hashed:" before a crypt(3) hash
     password: Option<Secret> = None
         => validation("Password", "password").default_text("mkosi.rootpw, otherwise root cannot log in")

@@ -10,7 +10,7 @@ use super::{Config, Context, Errors, Loaded, load};
 use crate::cli;
 
 /// A project and the command line it is used with.
-pub(super) struct Fixture {
+pub(crate) struct Fixture {
     dir: TempDir,
     args: Vec<String>,
     variables: BTreeMap<String, String>,

@@ -77,9 +77,6 @@ mod tests {
             ("", vec![]),
             ("-t tar", vec![]),
             ("-t directory", vec![]),
-            ("-t tar --xz=no", vec!["XZ"]),
-            ("-t tar --compress-output=zstd", vec!["CompressOutput"]),
-            ("--xz", vec!["XZ"]),
             ("-t gpt_btrfs", vec!["Format"]),
             ("-d fedora", vec!["Distribution"]),
             (
@@ -95,10 +92,11 @@ mod tests {
                 "--qemu-smp=4 --qemu-mem=2G --qemu-headless --network-veth",
                 vec![],
             ),
-            ("--manifest-format=json", vec![]),
-            ("--manifest-format=json,changelog", vec!["ManifestFormat"]),
-            ("--bootable=no --sign=no --ssh=no", vec![]),
-            ("--sign --key=a", vec!["Sign", "Key"]),
+            (
+                "--manifest-format=json,changelog --qcow2 --xz --sign --key=a --bmap",
+                vec![],
+            ),
+            ("--bootable=no --verity=no --ssh=no", vec![]),
             (
                 "--read-only --hostname=a --root-size=2G --gpt-first-lba=64 -ff",
                 vec![],

@@ -1,5 +1,6 @@
 //! Runs a plan: events, a workspace, publishing what was made.
 
+mod artifacts;
 mod error;
 pub mod events;
 mod placing;

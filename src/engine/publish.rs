@@ -78,7 +78,19 @@ impl Staging {
             self.artifacts.push(name.clone());
         }
         self.retired.retain(|retired| *retired != name);
-        Ok(self.scratch.path().join("new").join(name))
+        Ok(self.path(&name))
+    }
+
+    /// The names of the artifacts announced so far, in that order.
+    #[must_use]
+    pub fn names(&self) -> &[OsString] {
+        &self.artifacts
+    }
+
+    /// Where the artifact `name`, which was announced, is made.
+    #[must_use]
+    pub fn path(&self, name: &OsStr) -> PathBuf {
+        self.scratch.path().join("new").join(name)
     }
 
     /// Announces that `name`, an artifact that a former build may have left, goes when this build's

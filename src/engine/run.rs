@@ -1,6 +1,8 @@
 //! Runs a plan: each step in order, with what it needs, reported as it goes.
 
+use std::collections::HashMap;
 use std::fs;
+use std::path::PathBuf;
 
 use super::site::{Build, Site};
 use super::{Artifact, EngineError, Progress, Staging, StepError, Workspace, steps};
@@ -57,8 +59,10 @@ fn run_steps(
         tree: workspace.directory("tree")?,
         scratch: workspace.directory("scratch")?,
         staging,
+        image: PathBuf::new(),
+        digests: HashMap::new(),
     };
-    for name in build.names.all() {
+    for name in build.former {
         if let Some(name) = name.file_name() {
             site.staging.retire(name)?;
         }

@@ -1,10 +1,12 @@
 //! What a build is given, and what its steps work on.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::{PublishOptions, Staging};
 use crate::installer::Installer;
-use crate::output::Artifacts;
+use crate::output::{Artifacts, Digest, Signer};
 use crate::plan::{Context, Plan};
 
 /// Everything that a build of one image is given.
@@ -21,6 +23,10 @@ pub struct Build<'a> {
     pub workspace: &'a Path,
     /// How artifacts are published.
     pub publish: PublishOptions,
+    /// Artifacts of earlier builds, which go unless this one replaces them.
+    pub former: &'a [PathBuf],
+    /// Who signs the checksums, where the plan says so.
+    pub signer: Option<&'a Signer>,
 }
 
 /// What the steps of a build work on.
@@ -32,4 +38,8 @@ pub(super) struct Site<'a> {
     pub scratch: PathBuf,
     /// Where artifacts are made.
     pub staging: Staging,
+    /// Where the image is: no artifact yet while something else will be made of it.
+    pub image: PathBuf,
+    /// Checksums of artifacts, as far as they came about while those were written.
+    pub digests: HashMap<OsString, Digest>,
 }

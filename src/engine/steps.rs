@@ -1,16 +1,16 @@
 //! What each action of a plan calls.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 
-use super::EngineError;
 use super::site::Site;
+use super::{EngineError, artifacts};
 use crate::disk::{self, Content, DiskError};
 use crate::host::Host;
 use crate::installer::{self, InstallError, Request};
-use crate::output::{self, Compression, OutputError};
-use crate::plan::{Action, CleanUp, Image, Manifest, PlanError, RootPassword, TreeSource};
+use crate::output::{self, OutputError};
+use crate::plan::{Action, CleanUp, Image, PlanError, RootPassword, TreeSource};
 use crate::scripts::{self, ScriptError};
 use crate::tree::{self, CleanPackageMetadata, CopyOptions, Owner, Root, TreeError};
 
@@ -65,13 +65,15 @@ pub(super) fn perform(
         Action::Finalize(script) => {
             scripts::finalize(script, &site.tree, &site.build.context.directory, host)?;
         }
-        Action::WriteManifest(manifest) => return write_manifest(manifest, site),
+        Action::WriteManifest(manifest) => return artifacts::manifest(manifest, site),
+        Action::WriteChangelog(manifest) => return artifacts::changelog(manifest, site),
         Action::CleanUp(clean_up) => clean(clean_up, site, host)?,
         Action::WriteImage(image) => return write_image(image, site, host),
-        Action::WriteNspawnSettings(path) => {
-            let target = stage(site, &site.build.names.nspawn())?;
-            fs::copy(path, &target).map_err(EngineError::path("copy", path))?;
-        }
+        Action::ConvertImage => artifacts::convert(site, host)?,
+        Action::ReadImage(reading) => return artifacts::read(*reading, site, host),
+        Action::WriteNspawnSettings(path) => artifacts::nspawn(path, site)?,
+        Action::WriteChecksums => return artifacts::checksums(site, host),
+        Action::SignChecksums(_) => artifacts::sign(site, host)?,
     }
     Ok(String::new())
 }
@@ -155,45 +157,25 @@ fn content(site: &Site<'_>, host: &Host) -> Result<Content, StepError> {
 /// The block size that trees are measured in.
 const BLOCK: u64 = 4096;
 
-fn write_manifest(manifest: &Manifest, site: &mut Site<'_>) -> Result<String, StepError> {
-    let subject = output::Subject {
-        name: manifest.name.clone(),
-        version: manifest.version.clone(),
-        distribution: manifest.distribution.clone(),
-        release: manifest.release.clone(),
-        architecture: manifest.architecture.clone(),
-    };
-    let list = output::Manifest::read(subject, &site.tree)?;
-    let path = stage(site, &site.build.names.manifest())?;
-    File::create_new(&path)
-        .and_then(|file| {
-            let mut file = BufWriter::new(file);
-            list.write(&mut file)?;
-            file.flush()
-        })
-        .map_err(EngineError::path("write", &path))?;
-    Ok(format!("{} packages", list.packages().len()))
-}
-
-/// Announces an artifact and returns where it has to be made.
-fn stage(site: &mut Site<'_>, artifact: &Path) -> Result<PathBuf, StepError> {
-    let name = artifact.file_name().unwrap_or(artifact.as_os_str());
-    Ok(site.staging.add(name)?)
-}
-
 fn write_image(image: &Image, site: &mut Site<'_>, host: &Host) -> Result<String, StepError> {
     let epoch = site.build.context.source_date_epoch;
-    let target = stage(site, site.build.names.image())?;
+    let target = artifacts::image_target(site)?;
+    site.image.clone_from(&target);
     match image {
         Image::Directory => move_tree(&site.tree, &target, host)?,
-        Image::Tar { strip_selinux } => {
+        Image::Tar {
+            strip_selinux,
+            compression,
+        } => {
             let options = output::tar::Options {
-                compression: Some(Compression::Xz),
+                compression: *compression,
                 strip_selinux: *strip_selinux,
                 latest: epoch,
                 expected: content(site, host)?.data_bytes,
+                digest: site.build.plan.has_checksums(),
             };
-            output::tar::pack(&site.tree, &target, &options, host)?;
+            let digest = output::tar::pack(&site.tree, &target, &options, host)?;
+            artifacts::remember(digest, &target, site);
         }
         Image::Disk(disk) => {
             let spec = disk.spec(content(site, host)?)?;

@@ -36,6 +36,7 @@ pub(super) const TOOLS: &[Row] = &[
     ("fsck.vfat", "dosfstools", "dosfstools", "dosfstools", "dosfstools"),
     ("git", "git", "git-core", "git", "git-core"),
     ("gpg", "gpg", "gnupg2", "gnupg", "gpg2"),
+    ("gpg-agent", "gpg-agent", "gnupg2", "gnupg", "gpg2"),
     ("gpgv", "gpgv", "gnupg2", "gnupg", "gpg2"),
     ("grub-bios-setup", "grub-common", "", "grub", ""),
     ("grub-mkimage", "grub-common", "", "grub", ""),

@@ -67,6 +67,8 @@ enum Kept {
 const EXCLUDED: &str = "etc/apt/preferences.d/00mkosi-excluded";
 /// Keeps documentation from being unpacked, now and when the image installs more later.
 const NO_DOCS: &str = "etc/dpkg/dpkg.cfg.d/01_nodoc";
+/// Lets change logs in during the installation: dpkg heeds the last filter that fits.
+const CHANGELOGS: &str = "etc/dpkg/dpkg.cfg.d/02mkosi-changelogs";
 /// Where the repositories of the image stand.
 const SOURCES: &str = "etc/apt/sources.list";
 /// Files that bootstrapping tools copy from the host into the tree.
@@ -80,7 +82,7 @@ pub fn prepare(request: &Request, root: &Path) -> Result<Temporary, InstallError
     escapes::refuse(root)?;
     let tree = Root::open(root)?;
     let mut kept = Vec::new();
-    for path in FROM_HOST.into_iter().chain([EXCLUDED]) {
+    for path in FROM_HOST.into_iter().chain([EXCLUDED, CHANGELOGS]) {
         kept.push((path, take(&tree, path)?));
     }
     if !request.excluded.is_empty() {
@@ -92,6 +94,13 @@ pub fn prepare(request: &Request, root: &Path) -> Result<Temporary, InstallError
     }
     if !request.with_docs && !tree.exists(NO_DOCS)? {
         tree.write(NO_DOCS, no_docs(), 0o644)?;
+    }
+    if !request.with_docs && request.with_changelogs {
+        tree.write(
+            CHANGELOGS,
+            "path-include=/usr/share/doc/*/changelog*\n",
+            0o644,
+        )?;
     }
     if request.merged_usr == MergedUsr::LinksAndPackage && !tree.exists(DPKG_STATUS)? {
         tree.write(DPKG_STATUS, usr_is_merged_place_holder(), 0o644)?;

@@ -39,6 +39,8 @@ pub struct Request {
     pub merged_usr: MergedUsr,
     /// Whether documentation is installed.
     pub with_docs: bool,
+    /// Whether change logs are installed even if documentation is not.
+    pub with_changelogs: bool,
     /// Where downloaded packages are kept.
     pub cache: Option<PathBuf>,
 }
@@ -161,6 +163,7 @@ mod tests {
             keyrings: Vec::new(),
             merged_usr: MergedUsr::LinksAndPackage,
             with_docs: false,
+            with_changelogs: false,
             cache: None,
         }
     }

@@ -4,19 +4,16 @@
 
 use std::io::{self, Read, Write};
 
-use liblzma::stream::{Check, MtStreamBuilder};
-use liblzma::write::XzEncoder;
+use serde::Serialize;
 
 use super::gzip::GzipWriter;
+use super::xz::XzWriter;
+use super::zeros::WriteZeros;
+use super::zstd_frames::ZstdWriter;
 use crate::host::Host;
 
-/// What xz may use at most, in bytes: two threads at level 6, whose true use stays a little below.
-const XZ_MEMORY: u64 = 288 << 20;
-/// What xz compresses independently: twice the dictionary of level 6, for half a percent of size.
-const XZ_BLOCK: u64 = 16 << 20;
-
 /// A compression format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Compression {
     /// xz with CRC64 checks.
     Xz,
@@ -27,6 +24,16 @@ pub enum Compression {
 }
 
 impl Compression {
+    /// What it is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Xz => "xz",
+            Self::Zstd => "zstd",
+            Self::Gz => "gzip",
+        }
+    }
+
     /// What a compressed file's name ends in.
     #[must_use]
     pub const fn suffix(self) -> &'static str {
@@ -61,8 +68,8 @@ impl Compression {
 pub struct Compressor<W: Write>(Inner<W>);
 
 enum Inner<W: Write> {
-    Xz(Box<XzEncoder<W>>),
-    Zstd(zstd::Encoder<'static, W>),
+    Xz(Box<XzWriter<W>>),
+    Zstd(Box<ZstdWriter<W>>),
     Gz(Box<GzipWriter<W>>),
 }
 
@@ -83,17 +90,8 @@ impl<W: Write> Compressor<W> {
         let level = level.min(compression.highest_level());
         let threads = u32::try_from(threads).unwrap_or(u32::MAX).clamp(1, 256);
         Ok(Self(match compression {
-            Compression::Xz => {
-                let stream = xz_builder(level, threads).encoder()?;
-                Inner::Xz(Box::new(XzEncoder::new_stream(inner, stream)))
-            }
-            Compression::Zstd => {
-                let mut encoder = zstd::Encoder::new(inner, level as i32)?;
-                encoder.include_checksum(true)?;
-                // At least one worker: the single-threaded code makes other bytes.
-                encoder.multithread(threads)?;
-                Inner::Zstd(encoder)
-            }
+            Compression::Xz => Inner::Xz(Box::new(XzWriter::new(inner, level, threads)?)),
+            Compression::Zstd => Inner::Zstd(Box::new(ZstdWriter::new(inner, level, threads)?)),
             Compression::Gz => {
                 Inner::Gz(Box::new(GzipWriter::new(inner, level, threads as usize)?))
             }
@@ -103,9 +101,9 @@ impl<W: Write> Compressor<W> {
     /// Writes the end of the stream and returns what it was written to.
     pub fn finish(self) -> io::Result<W> {
         match self.0 {
-            Inner::Xz(encoder) => encoder.finish(),
-            Inner::Zstd(encoder) => encoder.finish(),
-            Inner::Gz(encoder) => encoder.finish(),
+            Inner::Xz(writer) => writer.finish(),
+            Inner::Zstd(writer) => writer.finish(),
+            Inner::Gz(writer) => writer.finish(),
         }
     }
 }
@@ -113,9 +111,9 @@ impl<W: Write> Compressor<W> {
 impl<W: Write> Write for Compressor<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
-            Inner::Xz(encoder) => encoder.write(bytes),
-            Inner::Zstd(encoder) => encoder.write(bytes),
-            Inner::Gz(encoder) => encoder.write(bytes),
+            Inner::Xz(writer) => writer.write(bytes),
+            Inner::Zstd(writer) => writer.write(bytes),
+            Inner::Gz(writer) => writer.write(bytes),
         }
     }
 
@@ -125,20 +123,14 @@ impl<W: Write> Write for Compressor<W> {
     }
 }
 
-/// The settings of xz with as many threads as fit into the memory allowed.
-fn xz_builder(level: u32, threads: u32) -> MtStreamBuilder {
-    let mut builder = MtStreamBuilder::new();
-    builder
-        .preset(level)
-        .check(Check::Crc64)
-        .block_size(XZ_BLOCK)
-        .threads(threads);
-    let mut threads = threads;
-    while threads > 1 && builder.memusage() > XZ_MEMORY {
-        threads -= 1;
-        builder.threads(threads);
+impl<W: Write> WriteZeros for Compressor<W> {
+    fn zeros(&mut self, count: u64) -> io::Result<()> {
+        match &mut self.0 {
+            Inner::Xz(writer) => writer.zeros(count),
+            Inner::Zstd(writer) => writer.zeros(count),
+            Inner::Gz(writer) => writer.zeros(count),
+        }
     }
-    builder
 }
 
 /// Moves everything from `from` to `to`, reporting how much of `total` is done and stopping when the
@@ -221,26 +213,6 @@ mod tests {
             let highest = pack(b"text", compression, compression.highest_level(), 1);
             assert_eq!(pack(b"text", compression, 99, 1), highest);
         }
-    }
-
-    #[test]
-    fn xz_stays_in_its_memory_with_any_number_of_threads() {
-        for level in 0..=6 {
-            for threads in [1, 2, 8, 256] {
-                let usage = xz_builder(level, threads).memusage();
-                assert!(
-                    usage <= XZ_MEMORY,
-                    "level {level}, {threads} threads: {usage}"
-                );
-            }
-        }
-        // Two processors are used whole at the default level.
-        let mut two = MtStreamBuilder::new();
-        two.preset(6)
-            .check(Check::Crc64)
-            .block_size(XZ_BLOCK)
-            .threads(2);
-        assert_eq!(xz_builder(6, 2).memusage(), two.memusage());
     }
 
     #[test]

@@ -1,13 +1,10 @@
 //! Reads which packages are installed from dpkg's database in a tree.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
-
-use super::OutputError;
-use super::manifest::{Package, PackageType};
+use super::manifest::{Package, PackageType, Source};
+use super::{OutputError, inside};
 
 /// The database, from the root of the image.
 const STATUS: &str = "var/lib/dpkg/status";
@@ -26,28 +23,9 @@ pub fn installed(tree: &Path) -> Result<Vec<Package>, OutputError> {
     }
 }
 
-/// Reads the database; links in the image are followed inside it only. What is no regular file is
-/// invalid input, and a FIFO does not block.
 fn read(tree: &Path) -> io::Result<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let root = openat(
-        CWD,
-        tree,
-        flags | OFlags::DIRECTORY | OFlags::PATH,
-        Mode::empty(),
-    )?;
-    let file = File::from(openat2(
-        &root,
-        STATUS,
-        flags | OFlags::NONBLOCK | OFlags::NOCTTY,
-        Mode::empty(),
-        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-    )?);
-    if !file.metadata()?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
     let mut status = Vec::new();
-    (&file).read_to_end(&mut status)?;
+    inside::open(tree, Path::new(STATUS))?.read_to_end(&mut status)?;
     Ok(status)
 }
 
@@ -70,6 +48,7 @@ fn parse(status: &[u8]) -> Vec<Package> {
 #[derive(Default)]
 struct Paragraph {
     name: Option<String>,
+    source: Option<String>,
     version: Option<String>,
     architecture: Option<String>,
     installed: bool,
@@ -84,6 +63,7 @@ impl Paragraph {
         let value = String::from_utf8_lossy(line[colon + 1..].trim_ascii());
         match line[..colon].to_ascii_lowercase().as_slice() {
             b"package" => self.name = Some(value.into_owned()),
+            b"source" => self.source = Some(value.into_owned()),
             b"version" => self.version = Some(value.into_owned()),
             b"architecture" => self.architecture = Some(value.into_owned()),
             b"installed-size" => {
@@ -103,10 +83,25 @@ impl Paragraph {
     }
 
     fn package(self) -> Option<Package> {
+        let name = self.name.filter(|_| self.installed)?;
+        let version = self.version?;
+        // The field is there where name or version differ from the package's own: `NAME (VERSION)`.
+        let (of, at) = match self.source.as_deref().map(|field| field.split_once(' ')) {
+            None => (name.clone(), None),
+            Some(None) => (self.source.unwrap_or_default(), None),
+            Some(Some((of, at))) => {
+                let at = at.trim().trim_start_matches('(').trim_end_matches(')');
+                (of.to_owned(), Some(at.to_owned()))
+            }
+        };
         Some(Package {
             kind: PackageType::Deb,
-            name: self.name.filter(|_| self.installed)?,
-            version: self.version?,
+            source: Source {
+                name: of,
+                version: at.unwrap_or_else(|| version.clone()),
+            },
+            name,
+            version,
             architecture: self.architecture.unwrap_or_default(),
             size: self.size,
         })

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::host::CommandError;
+use crate::host::{CommandError, HostError, printable, printable_path};
 
 /// Why an artifact was not made.
 #[derive(Debug, thiserror::Error)]
@@ -36,12 +36,37 @@ pub enum OutputError {
         #[source]
         source: CommandError,
     },
+    /// gpg has no key to sign with.
+    #[error(
+        "{}gpg has no {} in {}; \"gpg --list-secret-keys\" shows the keys that there are",
+        key.as_ref().map_or_else(String::new, |key| format!("Key={}: ", printable(key))),
+        if key.is_some() { "such secret key" } else { "secret key to sign with" },
+        printable_path(home)
+    )]
+    NoKey {
+        /// The key that was asked for.
+        key: Option<String>,
+        /// Where gpg keeps its keys.
+        home: PathBuf,
+    },
+    /// The key to sign with is protected by a passphrase, and nobody could be asked for it.
+    #[error(
+        "cannot sign: gpg could not ask for the passphrase of the key; unlock the key first, by signing something with gpg"
+    )]
+    KeyLocked {
+        /// What gpg said.
+        #[source]
+        source: CommandError,
+    },
     /// A path in the image leads where it must not.
     #[error("{path} in the image is not a regular file")]
     NotAFile {
         /// The path, as seen inside the image.
         path: PathBuf,
     },
+    /// A program is missing.
+    #[error(transparent)]
+    Host(HostError),
     /// The build was interrupted.
     #[error("interrupted")]
     Cancelled,

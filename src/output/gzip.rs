@@ -3,102 +3,142 @@
 //! Members put one after another would be simpler, but some readers stop after the first.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
-use rayon::prelude::*;
+
+use super::ordered::{Ordered, Stop};
+use super::zeros::{WriteZeros, is_zero};
 
 /// How much each thread compresses at a time. Matches do not reach across, which at this size
 /// costs about a hundredth of a percent.
 const CHUNK: usize = 1 << 20;
+/// Chunks that are being worked on, for each thread.
+const AHEAD: usize = 4;
 /// Magic number, deflate, no flags, no time, unknown system (RFC 1952): nothing that differs
 /// between two runs.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+/// A compressed piece and the checksum of what it was made of.
+struct Piece {
+    bytes: Vec<u8>,
+    crc: Crc,
+}
 
 /// Compresses what is written to it into `inner`.
 pub struct GzipWriter<W: Write> {
     inner: W,
     level: Compression,
-    pool: rayon::ThreadPool,
-    batch: usize,
+    pool: Ordered<Vec<u8>, Arc<Piece>>,
     waiting: Vec<u8>,
+    zero: Option<Arc<Piece>>,
     crc: Crc,
-    started: bool,
 }
 
 impl<W: Write> GzipWriter<W> {
     /// A compressor at `level` 0 to 9 with `threads` threads.
-    pub fn new(inner: W, level: u32, threads: usize) -> io::Result<Self> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .map_err(io::Error::other)?;
+    pub fn new(mut inner: W, level: u32, threads: usize) -> io::Result<Self> {
+        let level = Compression::new(level);
+        let work = move |data: Vec<u8>, _: &Stop| deflate(&data, level, false).map(Arc::new);
+        let pool = Ordered::new(threads, threads.saturating_mul(AHEAD), work)?;
+        inner.write_all(&HEADER)?;
         Ok(Self {
             inner,
-            level: Compression::new(level),
+            level,
             pool,
-            batch: threads.max(1) * 2 * CHUNK,
             waiting: Vec::new(),
+            zero: None,
             crc: Crc::new(),
-            started: false,
         })
     }
 
     /// Writes the end of the stream and returns what it was written to.
-    pub fn finish(mut self) -> io::Result<W> {
-        self.compress(true)?;
-        self.inner.write_all(&self.crc.sum().to_le_bytes())?;
+    pub fn finish(self) -> io::Result<W> {
+        let last = deflate(&self.waiting, self.level, true)?;
+        let Self {
+            mut inner,
+            pool,
+            mut crc,
+            ..
+        } = self;
+        pool.finish(|piece| write(&mut inner, &mut crc, &piece))?;
+        write(&mut inner, &mut crc, &last)?;
+        inner.write_all(&crc.sum().to_le_bytes())?;
         // The length is stored modulo 2^32, which is how it is counted.
-        self.inner.write_all(&self.crc.amount().to_le_bytes())?;
-        self.inner.flush()?;
-        Ok(self.inner)
+        inner.write_all(&crc.amount().to_le_bytes())?;
+        inner.flush()?;
+        Ok(inner)
     }
 
-    fn compress(&mut self, last: bool) -> io::Result<()> {
-        if !self.started {
-            self.inner.write_all(&HEADER)?;
-            self.started = true;
+    fn end_chunk(&mut self) -> io::Result<()> {
+        if is_zero(&self.waiting) {
+            self.waiting.clear();
+            return self.zero_chunk();
         }
-        let chunks: Vec<&[u8]> = if self.waiting.is_empty() {
-            vec![&[]]
-        } else {
-            self.waiting.chunks(CHUNK).collect()
+        let data = std::mem::take(&mut self.waiting);
+        let (inner, crc) = (&mut self.inner, &mut self.crc);
+        self.pool.submit(data, |piece| write(inner, crc, &piece))
+    }
+
+    /// A chunk of zeros is always the same: it is compressed once.
+    fn zero_chunk(&mut self) -> io::Result<()> {
+        let zero = match &self.zero {
+            Some(zero) => zero.clone(),
+            None => {
+                let zero = deflate(&vec![0; CHUNK], self.level, false)?;
+                self.zero.insert(Arc::new(zero)).clone()
+            }
         };
-        let (level, count) = (self.level, chunks.len());
-        let compressed: Vec<io::Result<Vec<u8>>> = self.pool.install(|| {
-            chunks
-                .into_par_iter()
-                .enumerate()
-                .map(|(index, chunk)| deflate(chunk, level, last && index + 1 == count))
-                .collect()
-        });
-        for piece in compressed {
-            self.inner.write_all(&piece?)?;
-        }
-        self.waiting.clear();
-        Ok(())
+        let (inner, crc) = (&mut self.inner, &mut self.crc);
+        self.pool.known(zero, |piece| write(inner, crc, &piece))
     }
 }
 
 impl<W: Write> Write for GzipWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(self.batch - self.waiting.len());
-        let bytes = &bytes[..taken];
-        self.crc.update(bytes);
-        self.waiting.extend_from_slice(bytes);
-        if self.waiting.len() == self.batch {
-            self.compress(false)?;
+        let taken = bytes.len().min(CHUNK - self.waiting.len());
+        self.waiting.extend_from_slice(&bytes[..taken]);
+        if self.waiting.len() == CHUNK {
+            self.end_chunk()?;
         }
         Ok(taken)
     }
 
-    /// Does nothing: a block is written when it is full.
+    /// Does nothing: a chunk is written when it is full.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
+impl<W: Write> WriteZeros for GzipWriter<W> {
+    fn zeros(&mut self, mut count: u64) -> io::Result<()> {
+        while count > 0 {
+            if self.waiting.is_empty() && count >= CHUNK as u64 {
+                self.zero_chunk()?;
+                count -= CHUNK as u64;
+                continue;
+            }
+            let room = CHUNK - self.waiting.len();
+            let more = usize::try_from(count).map_or(room, |count| count.min(room));
+            self.waiting.resize(self.waiting.len() + more, 0);
+            count -= more as u64;
+            if self.waiting.len() == CHUNK {
+                self.end_chunk()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write(inner: &mut impl Write, crc: &mut Crc, piece: &Piece) -> io::Result<()> {
+    crc.combine(&piece.crc);
+    inner.write_all(&piece.bytes)
+}
+
 /// One piece of a deflate stream, ending on a byte so that the next can follow.
-fn deflate(chunk: &[u8], level: Compression, last: bool) -> io::Result<Vec<u8>> {
+fn deflate(chunk: &[u8], level: Compression, last: bool) -> io::Result<Piece> {
+    let mut crc = Crc::new();
+    crc.update(chunk);
     let mut state = Compress::new(level, false);
     let mut out = Vec::with_capacity(chunk.len() / 2 + 64);
     let flush = if last {
@@ -118,7 +158,7 @@ fn deflate(chunk: &[u8], level: Compression, last: bool) -> io::Result<Vec<u8>> 
             Status::Ok | Status::BufError => !last && taken && out.len() < out.capacity(),
         };
         if complete {
-            return Ok(out);
+            return Ok(Piece { bytes: out, crc });
         }
         out.reserve(out.capacity().max(64));
     }
@@ -150,7 +190,6 @@ mod tests {
 
     #[test]
     fn one_member_that_any_reader_reads_whole() {
-        // A batch of two threads is four chunks.
         for length in [0, 1, CHUNK, 4 * CHUNK, 4 * CHUNK + 1] {
             for data in [noise(length), vec![7; length]] {
                 for level in [0, 1] {
@@ -169,6 +208,23 @@ mod tests {
     fn the_number_of_threads_does_not_show() {
         let data: Vec<u8> = noise(3 * CHUNK).iter().map(|byte| byte & 0x0f).collect();
         assert!(compress(&data, 6, 1) == compress(&data, 6, 5));
+    }
+
+    #[test]
+    fn zeros_make_the_same_stream_however_they_come() {
+        let mut data = vec![0; 5 * CHUNK + 5];
+        data[2 * CHUNK + 7] = 1;
+        let mut counted = GzipWriter::new(Vec::new(), 6, 2).unwrap();
+        counted.zeros(2 * CHUNK as u64 + 7).unwrap();
+        counted.write_all(&[1]).unwrap();
+        counted.zeros(3 * CHUNK as u64 - 3).unwrap();
+        let packed = counted.finish().unwrap();
+        assert!(packed == compress(&data, 6, 1));
+        let mut unpacked = Vec::new();
+        flate2::bufread::GzDecoder::new(&packed[..])
+            .read_to_end(&mut unpacked)
+            .unwrap();
+        assert!(unpacked == data);
     }
 
     proptest! {

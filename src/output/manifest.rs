@@ -35,6 +35,15 @@ pub enum PackageType {
     Deb,
 }
 
+/// What a package was built from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
 /// An installed package.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Package {
@@ -50,6 +59,9 @@ pub struct Package {
     /// The bytes that it takes when installed, as its maker stated them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// What it was built from.
+    #[serde(skip)]
+    pub source: Source,
 }
 
 /// The content of an image.
@@ -79,6 +91,12 @@ impl Manifest {
         Ok(Self::new(config, dpkg::installed(tree)?))
     }
 
+    /// What the image is.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.config
+    }
+
     /// The packages, in order.
     #[must_use]
     pub fn packages(&self) -> &[Package] {
@@ -103,6 +121,7 @@ mod tests {
             version: "1:2.0-3+b1".to_owned(),
             architecture: architecture.to_owned(),
             size,
+            source: Source::default(),
         }
     }
 

@@ -1,16 +1,34 @@
-//! What a build leaves behind: artifacts' names, tar archives, compression, the manifest.
+//! What a build leaves behind: artifacts' names, tar archives, compression, checksums and their
+//! signature, block maps, the manifest.
 
+pub mod bmap;
+mod changelog;
+pub mod checksums;
 pub mod compress;
-mod compress_file;
+pub mod digest;
 mod dpkg;
 mod error;
+pub mod extents;
 mod gzip;
+mod inside;
 pub mod manifest;
 pub mod names;
+mod ordered;
+pub mod qcow2;
+mod read_image;
+mod sign;
 pub mod tar;
+mod xz;
+mod xz_container;
+pub mod zeros;
+mod zstd_frames;
 
+pub use bmap::BlockMap;
+pub use changelog::Changelog;
 pub use compress::{Compression, Compressor};
-pub use compress_file::compress_file;
+pub use digest::Digest;
 pub use error::OutputError;
-pub use manifest::{Manifest, Package, Subject};
+pub use manifest::{Manifest, Package, Source, Subject};
 pub use names::Artifacts;
+pub use read_image::{Made, Wanted, read_image};
+pub use sign::Signer;

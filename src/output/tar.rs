@@ -1,12 +1,13 @@
 //! tar archives of a tree, written by GNU tar and compressed on the way.
 
 use std::fs::{self, File};
-use std::io::BufWriter;
+use std::io::{BufWriter, IntoInnerError};
 use std::path::{Path, PathBuf};
 
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
 use super::compress::pump;
+use super::digest::{Digest, Hashing};
 use super::{Compression, Compressor, OutputError};
 use crate::host::{Command, CommandError, Host, Stdout};
 
@@ -21,21 +22,30 @@ pub struct Options {
     pub latest: Option<u64>,
     /// About how many bytes the archive will have before compression; for showing progress only.
     pub expected: u64,
+    /// Whether to compute the archive's checksum on the way.
+    pub digest: bool,
 }
 
 /// Packs `tree` into the archive `output`, a file that must not exist yet. A failure leaves no file.
 ///
-/// Kept are owners by number, modes, hard links, holes (without [`Options::latest`]), devices, FIFOs and all extended attributes,
-/// ACLs among them. Sockets are left out, and so is what is mounted on the tree.
-pub fn pack(tree: &Path, output: &Path, options: &Options, host: &Host) -> Result<(), OutputError> {
+/// Kept are owners by number, modes, hard links, holes (without [`Options::latest`]), devices, FIFOs
+/// and all extended attributes, ACLs among them. Sockets are left out, and so is what is mounted on
+/// the tree.
+pub fn pack(
+    tree: &Path,
+    output: &Path,
+    options: &Options,
+    host: &Host,
+) -> Result<Option<Digest>, OutputError> {
     let file = File::options()
         .write(true)
         .create_new(true)
         .open(output)
         .map_err(OutputError::io("create", output))?;
-    let packed = match options.compression {
-        None => run(tree, output, options, file, host),
-        Some(compression) => through(compression, tree, output, file, options, host),
+    let packed = if options.compression.is_some() || options.digest {
+        through(tree, output, file, options, host)
+    } else {
+        run(tree, output, options, file, host).map(|()| None)
     };
     if packed.is_err() {
         // The error at hand says what matters.
@@ -44,15 +54,14 @@ pub fn pack(tree: &Path, output: &Path, options: &Options, host: &Host) -> Resul
     packed
 }
 
-/// Runs tar into a pipe and compresses what comes out.
+/// Runs tar into a pipe and compresses and hashes what comes out.
 fn through(
-    compression: Compression,
     tree: &Path,
     output: &Path,
     file: File,
     options: &Options,
     host: &Host,
-) -> Result<(), OutputError> {
+) -> Result<Option<Digest>, OutputError> {
     let (from, to) = pipe_with(PipeFlags::CLOEXEC)
         .map_err(|error| OutputError::io("make a pipe for", output)(error.into()))?;
     // Fewer, larger pieces; unprivileged limits may forbid it, and it works without.
@@ -62,13 +71,16 @@ fn through(
         // The compressor owns the reading end: if it fails, tar's next write does, and both end.
         let compressed = scope.spawn(move || {
             let mut from = File::from(from);
-            let buffered = BufWriter::with_capacity(1 << 20, file);
-            let mut compressor = Compressor::new(buffered, compression)?;
-            pump(&mut from, &mut compressor, options.expected, host)?;
-            compressor
-                .finish()?
-                .into_inner()
-                .map_err(|error| error.into_error())
+            let mut file = BufWriter::with_capacity(1 << 20, Hashing::new(file, options.digest));
+            if let Some(compression) = options.compression {
+                let mut compressor = Compressor::new(file, compression)?;
+                pump(&mut from, &mut compressor, options.expected, host)?;
+                file = compressor.finish()?;
+            } else {
+                pump(&mut from, &mut file, options.expected, host)?;
+            }
+            let file = file.into_inner().map_err(IntoInnerError::into_error)?;
+            Ok(file.finish().1)
         });
         let packed = run(tree, output, options, File::from(to), host);
         (packed, compressed.join())
@@ -79,7 +91,7 @@ fn through(
         (_, Err(_)) if host.cancel.is_cancelled() => Err(OutputError::Cancelled),
         // When the disk is full, tar only knows that nobody listens any more.
         (_, Err(error)) => Err(OutputError::io("write", output)(error)),
-        (packed, Ok(_)) => packed,
+        (packed, Ok(digest)) => packed.map(|()| digest),
     }
 }
 
@@ -159,7 +171,11 @@ mod tests {
     fn pack_on_paper(
         recorder: Recorder,
         options: &Options,
-    ) -> (Result<(), OutputError>, Vec<String>, Option<Vec<u8>>) {
+    ) -> (
+        Result<Option<Digest>, OutputError>,
+        Vec<String>,
+        Option<Vec<u8>>,
+    ) {
         let recorder = Arc::new(recorder);
         let host = Host::new(recorder.clone(), Arc::new(Quiet), Cancel::default());
         let directory = tempfile::tempdir().unwrap();
@@ -222,11 +238,12 @@ mod tests {
             recorder.answer("tar", vec![42; 5_000_000]);
             let options = Options {
                 compression: Some(compression),
+                digest: true,
                 ..Options::default()
             };
             let (result, _, file) = pack_on_paper(recorder, &options);
-            result.unwrap();
             let packed = file.unwrap();
+            assert_eq!(result.unwrap(), Some(Digest::of(&packed)));
             let mut data = Vec::new();
             let mut reader: Box<dyn std::io::Read + '_> = match compression {
                 Compression::Xz => Box::new(liblzma::read::XzDecoder::new(&packed[..])),

@@ -3,20 +3,23 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Context, PlanError, derived_uuid};
+use super::{Context, PlanError, artifacts, derived_uuid};
 use crate::config::Config;
 use crate::config::values::Format;
 use crate::disk::{Architecture, Content, DiskSpec, Filling, Partition, PartitionKind, Seed, Size};
+use crate::output::Compression;
 
 /// The output's form.
 #[derive(Clone, Debug, Serialize)]
 pub enum Image {
     /// The tree itself.
     Directory,
-    /// An archive of it, compressed with xz.
+    /// An archive of it.
     Tar {
         /// Leaves `security.selinux` out.
         strip_selinux: bool,
+        /// What it is compressed with.
+        compression: Option<Compression>,
     },
     /// A disk image.
     Disk(Disk),
@@ -91,6 +94,7 @@ pub(super) fn image(
         Format::Directory => Some(Image::Directory),
         Format::Tar => Some(Image::Tar {
             strip_selinux: config.tar_strip_selinux_context,
+            compression: artifacts::compression(config),
         }),
         Format::GptExt4 => {
             let disk = disk(config, context);

@@ -1,5 +1,6 @@
 //! What a build will do, as data: made from the configuration alone, run by the engine.
 
+mod artifacts;
 mod image;
 mod packages;
 mod partitions;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 use crate::config::{Config, ConfigError};
 
+pub use artifacts::Reading;
 pub use image::{Disk, Image};
 pub use partitions::preview;
 pub use requirements::tools;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::PlanError;
 use crate::config::Config;
-use crate::config::values::{BasePackages, Distribution};
+use crate::config::values::{BasePackages, Distribution, ManifestFormat};
 use crate::distro::debian;
 use crate::installer::Request;
 
@@ -68,6 +68,7 @@ fn debian_request(config: &Config, errors: &mut Vec<PlanError>) -> Option<Reques
         },
         merged_usr: debian::merged_usr(release),
         with_docs: config.with_docs,
+        with_changelogs: config.manifest_format.contains(&ManifestFormat::Changelog),
         cache: config.cache.clone(),
     })
 }

@@ -20,6 +20,7 @@ fn needed(action: &Action) -> &'static [&'static str] {
         Action::Postinst(_) | Action::RemovePackages(_) => &["systemd-nspawn"],
         Action::WriteImage(Image::Tar { .. }) => &["tar"],
         Action::WriteImage(Image::Disk(_)) => &["mkfs.ext4"],
+        Action::ConvertImage => &["qemu-img"],
         _ => &[],
     }
 }

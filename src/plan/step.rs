@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Context, Image, fingerprint};
+use super::{Context, Image, Reading, artifacts, fingerprint};
 use crate::config::Config;
-use crate::config::values::{Secret, Tristate};
+use crate::config::values::{ManifestFormat, Secret, Tristate};
 use crate::installer::Request;
 use crate::scripts::Script;
 
@@ -53,12 +53,22 @@ pub enum Action {
     Finalize(Script),
     /// Writes the list of packages.
     WriteManifest(Manifest),
+    /// Writes the latest changes of the packages.
+    WriteChangelog(Manifest),
     /// Removes what an image must not carry.
     CleanUp(CleanUp),
     /// Makes the output of the finished tree.
     WriteImage(Image),
+    /// Makes a QCOW2 image of the raw one.
+    ConvertImage,
+    /// Compresses the image, maps it, or both.
+    ReadImage(Reading),
     /// Places container settings beside the image.
     WriteNspawnSettings(PathBuf),
+    /// Writes the checksums of everything else.
+    WriteChecksums,
+    /// Signs the checksums, with this key or gpg's default.
+    SignChecksums(Option<String>),
 }
 
 /// A tree to copy: a directory, or a tar file.
@@ -137,9 +147,14 @@ impl Action {
             Self::RemovePackages(_) => "Removing packages".into(),
             Self::Finalize(_) => "Running the finalize script".into(),
             Self::WriteManifest(_) => "Listing packages".into(),
+            Self::WriteChangelog(_) => "Collecting change logs".into(),
             Self::CleanUp(_) => "Cleaning up".into(),
             Self::WriteImage(image) => image.title().into(),
+            Self::ConvertImage => "Converting the image to QCOW2".into(),
+            Self::ReadImage(reading) => reading.title(),
             Self::WriteNspawnSettings(_) => "Adding container settings".into(),
+            Self::WriteChecksums => "Computing checksums".into(),
+            Self::SignChecksums(_) => "Signing the checksums".into(),
         }
     }
 }
@@ -208,13 +223,22 @@ pub(super) fn final_phase(
     if let Some(path) = &config.finalize_script {
         actions.push(Action::Finalize(script(config, path)));
     }
-    actions.push(Action::WriteManifest(Manifest {
+    let manifest = Manifest {
         name: config.image_id.clone(),
         version: config.image_version.clone(),
         distribution: config.distribution.to_string(),
         release: request.release.clone(),
         architecture: config.architecture.to_string(),
-    }));
+    };
+    // Before the clean-up: it may take package databases and documentation away.
+    for (format, action) in [
+        (ManifestFormat::Json, Action::WriteManifest as fn(_) -> _),
+        (ManifestFormat::Changelog, Action::WriteChangelog),
+    ] {
+        if config.manifest_format.contains(&format) {
+            actions.push(action(manifest.clone()));
+        }
+    }
     actions.push(Action::CleanUp(CleanUp {
         machine_id: config.machine_id.clone(),
         keep_docs: config.with_docs,
@@ -226,9 +250,7 @@ pub(super) fn final_phase(
         remove_files: config.remove_files.clone(),
     }));
     actions.push(Action::WriteImage(image));
-    if let Some(path) = &config.nspawn_settings {
-        actions.push(Action::WriteNspawnSettings(path.clone()));
-    }
+    actions.extend(artifacts::actions(config));
     chain(actions, context)
 }
 

@@ -1,6 +1,7 @@
 //! `mkosi build`: from a configuration to published artifacts.
 
 use std::fs;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::host::{
     Host, Lock, calling_user, is_root, namespace, remove_contents, set_umask, signals,
 };
 use crate::installer::{self, Installer};
-use crate::output::Artifacts;
+use crate::output::{Artifacts, Signer, checksums};
 use crate::plan::{self, Context, Plan};
 
 /// Builds the image of a configuration. The exit status is that of the program.
@@ -37,11 +38,12 @@ struct Prepared {
     context: Context,
     names: Artifacts,
     installer: Box<dyn Installer>,
+    signer: Option<Signer>,
     host: Host,
 }
 
 /// Checks everything that can be checked before work begins, and says all that is wrong at once.
-fn prepare(config: &Config, context: &ConfigContext) -> Result<Prepared, Vec<VerbError>> {
+fn prepare(config: &Config, settings: &ConfigContext) -> Result<Prepared, Vec<VerbError>> {
     if !is_root() {
         return Err(vec![VerbError::NotRoot { verb: "build" }]);
     }
@@ -49,7 +51,7 @@ fn prepare(config: &Config, context: &ConfigContext) -> Result<Prepared, Vec<Ver
         .into_iter()
         .map(VerbError::Config)
         .collect();
-    let context = match plan_context(context) {
+    let context = match plan_context(settings) {
         Ok(context) => context,
         Err(error) => {
             errors.push(error);
@@ -64,15 +66,21 @@ fn prepare(config: &Config, context: &ConfigContext) -> Result<Prepared, Vec<Ver
         }
     };
     let names = Artifacts::new(&config.output);
-    errors.extend(existing_output(config, &names));
+    errors.extend(existing_output(config, plan.as_ref(), &names));
     let host = super::host(config);
     let installer = installer::choose(&host);
+    let signer = config.sign.then(|| signer(config, settings));
     if let Some(plan) = &plan {
         let mut tools = plan::tools(&plan.steps);
         tools.extend(installer.tools());
+        tools.extend(signer.iter().flat_map(Signer::tools));
         if let Err(error) = host.require(&tools) {
             errors.push(VerbError::Host(error));
         }
+    }
+    // This may ask for a passphrase: only when nothing else is in the way.
+    if let Some(signer) = signer.as_ref().filter(|_| errors.is_empty()) {
+        errors.extend(signer.check(&host).err().map(VerbError::Sign));
     }
     match plan {
         Some(plan) if errors.is_empty() => Ok(Prepared {
@@ -80,6 +88,7 @@ fn prepare(config: &Config, context: &ConfigContext) -> Result<Prepared, Vec<Ver
             context,
             names,
             installer,
+            signer,
             host,
         }),
         _ => Err(errors),
@@ -107,13 +116,38 @@ fn plan_context(context: &ConfigContext) -> Result<Context, VerbError> {
     })
 }
 
-/// An output that is in the way.
-fn existing_output(config: &Config, names: &Artifacts) -> Option<VerbError> {
-    let path = names.image();
-    let there = fs::symlink_metadata(path).is_ok();
-    (there && !config.force.replaces_output()).then(|| VerbError::Exists {
-        path: path.to_owned(),
-    })
+/// An output that is in the way, the image before any other.
+fn existing_output(config: &Config, plan: Option<&Plan>, names: &Artifacts) -> Option<VerbError> {
+    if config.force.replaces_output() {
+        return None;
+    }
+    let mut outputs = vec![names.image().to_owned()];
+    outputs.extend(plan.into_iter().flat_map(|plan| plan.outputs(names)));
+    outputs
+        .into_iter()
+        .find(|path| fs::symlink_metadata(path).is_ok())
+        .map(|path| VerbError::Exists { path })
+}
+
+/// Who signs: with the keys of the person who called.
+fn signer(config: &Config, context: &ConfigContext) -> Signer {
+    let path = |name: &str| {
+        let text = context.variable(name).filter(|text| !text.is_empty())?;
+        Some(context.absolute(Path::new(&text)))
+    };
+    let home = path("HOME").unwrap_or_else(|| "/root".into());
+    let stdin = std::io::stdin();
+    let terminal = stdin
+        .is_terminal()
+        .then(|| fs::read_link("/proc/self/fd/0").ok())
+        .flatten();
+    Signer::new(
+        config.key.clone(),
+        calling_user(),
+        path("GNUPGHOME"),
+        &home,
+        terminal,
+    )
 }
 
 /// Builds in a namespace of its own, so that nothing outlives this process.
@@ -211,7 +245,7 @@ fn locked(
     let names = &prepared.names;
     let _lock = Lock::acquire(names.image(), "mkosi build").map_err(VerbError::Host)?;
     // Another build may have made it while this one was starting.
-    if let Some(error) = existing_output(config, names) {
+    if let Some(error) = existing_output(config, Some(&prepared.plan), names) {
         return Err(error);
     }
     if config.force.drops_package_cache() {
@@ -225,6 +259,7 @@ fn locked(
              network controls this image",
         );
     }
+    let former = artifacts(config)?;
     let build = Build {
         plan: &prepared.plan,
         context: &prepared.context,
@@ -239,6 +274,8 @@ fn locked(
             owner,
             durability: Durability::Synced,
         },
+        former: &former,
+        signer: prepared.signer.as_ref(),
     };
     engine::run(&build, host, progress).map_err(VerbError::Build)
 }
@@ -267,10 +304,22 @@ fn image_name(path: &Path) -> String {
         .map_or_else(|| "image".into(), |n| n.to_string_lossy().into_owned())
 }
 
-/// The artifacts that a configuration's build may have left, without files that are its inputs.
-#[must_use]
-pub fn artifacts(config: &Config) -> Vec<PathBuf> {
-    let mut paths = Artifacts::new(&config.output).all();
-    paths.retain(|path| config.nspawn_settings.as_ref() != Some(path));
-    paths
+/// The artifacts that a configuration's build may have left, without files that are its inputs, and
+/// without checksums of other images in the same directory.
+///
+/// # Errors
+/// When the checksums cannot be read.
+pub fn artifacts(config: &Config) -> Result<Vec<PathBuf>, VerbError> {
+    let names = Artifacts::new(&config.output);
+    let mut paths = names.all();
+    let sums = names.checksums();
+    let ours = checksums::cover(&sums, &paths).map_err(|source| VerbError::File {
+        path: sums.clone(),
+        source,
+    })?;
+    paths.retain(|path| {
+        let of_others = !ours && (*path == sums || *path == names.signature());
+        !of_others && config.nspawn_settings.as_ref() != Some(path)
+    });
+    Ok(paths)
 }

@@ -6,6 +6,7 @@ use crate::config::ConfigError;
 use crate::disk::DiskError;
 use crate::engine::BuildError;
 use crate::host::{CommandError, HostError, printable, printable_path};
+use crate::output::OutputError;
 use crate::plan::PlanError;
 
 /// Why a verb could not do its work.
@@ -17,13 +18,13 @@ pub enum VerbError {
         /// The verb.
         verb: &'static str,
     },
-    /// Something stands where the image belongs.
+    /// Something stands where an artifact belongs.
     #[error(
         "the output {} already exists; --force (-f) replaces it",
         printable_path(path)
     )]
     Exists {
-        /// The image.
+        /// The artifact.
         path: PathBuf,
     },
     /// A file that the configuration names cannot be used.
@@ -82,6 +83,9 @@ pub enum VerbError {
     /// A program could not be run.
     #[error(transparent)]
     Command(CommandError),
+    /// The checksums could not be signed.
+    #[error(transparent)]
+    Sign(OutputError),
     /// The build failed.
     #[error(transparent)]
     Build(BuildError),
@@ -96,6 +100,7 @@ impl VerbError {
             Self::Build(BuildError::Cancelled)
                 | Self::Host(HostError::Cancelled)
                 | Self::Command(CommandError::Cancelled)
+                | Self::Sign(OutputError::Cancelled)
         )
     }
 }
