@@ -4,6 +4,7 @@ mod assemble;
 mod attach;
 mod content;
 mod draw;
+mod extents;
 mod error;
 pub mod ext4;
 pub mod gpt;
@@ -13,6 +14,7 @@ pub mod layout;
 mod size_text;
 pub mod swap;
 pub mod types;
+pub mod verity;
 
 pub use assemble::{Assembled, DiskSpec, Filling, Partition, Size, assemble};
 pub use attach::{AttachedImage, host_dissects};
