@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use super::layout::{Attributes, BIOS_BOOT_SIZE, DEFAULT_FIRST_LBA, Layout, Request};
-use super::{Architecture, Content, DiskError, PartitionKind, Seed, ext4, gpt, swap};
+use super::layout::{Attributes, BIOS_BOOT_SIZE, DEFAULT_FIRST_LBA, Layout, Request, Slot};
+use super::luks::{self, Clear, Encryption};
+use super::verity::Hash;
+use super::{
+    Architecture, Content, DiskError, LUKS_HEADER, PartitionKind, Seed, ext4, gpt, seal, swap,
+};
 use crate::host::Host;
 
 /// A disk image to be made.
@@ -22,6 +26,10 @@ pub struct DiskSpec {
     pub partitions: Vec<Partition>,
     /// The time in seconds that nothing shall be newer than (`SOURCE_DATE_EPOCH`).
     pub latest: Option<u64>,
+    /// Whether a hash tree protects the root partition, in a partition of its own.
+    pub verity: bool,
+    /// What it takes to encrypt the partitions that shall be.
+    pub encryption: Option<Encryption>,
 }
 
 /// A partition to be made.
@@ -37,6 +45,8 @@ pub struct Partition {
     pub read_only: bool,
     /// Its identifier, where that is not to come from the seed.
     pub uuid: Option<Uuid>,
+    /// It is encrypted; its size includes the header that this takes.
+    pub encrypted: bool,
 }
 
 /// The size of a partition.
@@ -69,6 +79,8 @@ pub enum Filling {
 pub struct Assembled {
     /// Where everything in it lies.
     pub layout: Layout,
+    /// The root hash of the hash tree over the root partition.
+    pub root_hash: Option<Hash>,
 }
 
 impl Partition {
@@ -81,6 +93,7 @@ impl Partition {
             filling,
             read_only: false,
             uuid: None,
+            encrypted: false,
         }
     }
 
@@ -91,6 +104,11 @@ impl Partition {
             grow_file_system: !self.read_only && matches!(self.filling, Filling::Ext4 { .. }),
             no_auto: false,
         }
+    }
+
+    /// Bytes before the file system.
+    fn header(&self) -> u64 {
+        if self.encrypted { LUKS_HEADER } else { 0 }
     }
 
     fn automatic_size(&self) -> u64 {
@@ -113,6 +131,8 @@ impl DiskSpec {
             first_lba: DEFAULT_FIRST_LBA,
             partitions: Vec::new(),
             latest: None,
+            verity: false,
+            encryption: None,
         }
     }
 
@@ -120,11 +140,14 @@ impl DiskSpec {
     #[must_use]
     pub fn tools(&self) -> Vec<&'static str> {
         let ext4 = |partition: &Partition| matches!(partition.filling, Filling::Ext4 { .. });
+        let mut tools = Vec::new();
         if self.partitions.iter().any(ext4) {
-            vec!["mkfs.ext4"]
-        } else {
-            Vec::new()
+            tools.push("mkfs.ext4");
         }
+        if self.partitions.iter().any(|partition| partition.encrypted) {
+            tools.push("cryptsetup");
+        }
+        tools
     }
 
     /// Where everything will lie.
@@ -139,7 +162,7 @@ impl DiskSpec {
     }
 
     fn lay_out(&self, preview: bool) -> Result<Layout, DiskError> {
-        let requests: Vec<_> = self
+        let mut requests: Vec<_> = self
             .partitions
             .iter()
             .map(|partition| {
@@ -150,8 +173,10 @@ impl DiskSpec {
                     kind: partition.kind,
                     size: match partition.size {
                         Size::Fixed(size) => size,
-                        Size::Automatic if open => ext4::SMALLEST_AUTOMATIC,
-                        Size::Automatic => partition.automatic_size(),
+                        Size::Automatic if open => ext4::SMALLEST_AUTOMATIC + partition.header(),
+                        Size::Automatic => partition
+                            .automatic_size()
+                            .saturating_add(partition.header()),
                     },
                     size_is_minimum: open,
                     uuid: partition
@@ -161,6 +186,9 @@ impl DiskSpec {
                 }
             })
             .collect();
+        if self.verity {
+            requests.extend(seal::request(&requests, self.seed));
+        }
         Ok(Layout::new(self.architecture, &requests, self.first_lba)?)
     }
 }
@@ -175,17 +203,16 @@ pub fn assemble(
     output: &Path,
     host: &Host,
 ) -> Result<Assembled, DiskError> {
-    let layout = spec.layout()?;
+    let mut layout = spec.layout()?;
     for partition in &spec.partitions {
         let Some(slot) = layout.slot(partition.kind) else {
             continue;
         };
-        match &partition.filling {
-            Filling::Nothing => {}
-            Filling::Swap => swap::check(slot, spec.architecture)?,
-            Filling::Ext4 { content, .. } => {
-                ext4::check(slot, &ext4_options(spec, partition, content))?;
-            }
+        if partition.encrypted {
+            encryption(spec, partition)?;
+            check(spec, partition, &luks::payload(slot)?).map_err(DiskError::of_encrypted)?;
+        } else {
+            check(spec, partition, slot)?;
         }
     }
 
@@ -203,27 +230,73 @@ pub fn assemble(
         let Some(slot) = layout.slot(partition.kind) else {
             continue;
         };
-        match &partition.filling {
-            Filling::Nothing => {}
-            Filling::Swap => swap::write(
-                &image,
-                slot,
-                spec.architecture,
-                spec.seed.file_system(partition.kind),
-            )
-            .map_err(DiskError::io("make swap space in", output))?,
-            Filling::Ext4 { directory, content } => ext4::make(
-                output,
-                slot,
-                directory.as_deref().unwrap_or(tree),
-                &ext4_options(spec, partition, content),
-                host,
-            )?,
+        if partition.encrypted {
+            let Encryption {
+                passphrase,
+                scratch,
+            } = encryption(spec, partition)?;
+            let clear = Clear::create(slot, scratch)?;
+            fill(spec, partition, clear.slot(), tree, clear.path(), host)
+                .map_err(DiskError::of_encrypted)?;
+            let uuid = spec.seed.encrypted(partition.kind);
+            clear.encrypt_into(&image, output, slot, uuid, passphrase, host)?;
+        } else {
+            fill(spec, partition, slot, tree, output, host)?;
         }
     }
+    let root_hash = if spec.verity {
+        seal::seal(&image, output, &mut layout, spec.seed, host)?
+    } else {
+        None
+    };
     gpt::write(&image, &layout, spec.seed.disk()).map_err(DiskError::io("write", output))?;
     std::mem::forget(unfinished);
-    Ok(Assembled { layout })
+    Ok(Assembled { layout, root_hash })
+}
+
+/// What to encrypt a partition with.
+fn encryption<'a>(spec: &'a DiskSpec, partition: &Partition) -> Result<&'a Encryption, DiskError> {
+    let kind = partition.kind;
+    let given = spec.encryption.as_ref();
+    given.ok_or(DiskError::NoPassphrase { kind })
+}
+
+/// Whether `slot` can hold what goes into it.
+fn check(spec: &DiskSpec, partition: &Partition, slot: &Slot) -> Result<(), DiskError> {
+    match &partition.filling {
+        Filling::Nothing => Ok(()),
+        Filling::Swap => swap::check(slot, spec.architecture),
+        Filling::Ext4 { content, .. } => {
+            ext4::check(slot, &ext4_options(spec, partition, content)).map(|_| ())
+        }
+    }
+}
+
+/// Puts into the part of `file` that `slot` describes what belongs there.
+fn fill(
+    spec: &DiskSpec,
+    partition: &Partition,
+    slot: &Slot,
+    tree: &Path,
+    file: &Path,
+    host: &Host,
+) -> Result<(), DiskError> {
+    match &partition.filling {
+        Filling::Nothing => Ok(()),
+        Filling::Swap => {
+            let uuid = spec.seed.file_system(partition.kind);
+            File::options()
+                .write(true)
+                .open(file)
+                .and_then(|file| swap::write(&file, slot, spec.architecture, uuid))
+                .map_err(DiskError::io("make swap space in", file))
+        }
+        Filling::Ext4 { directory, content } => {
+            let directory = directory.as_deref().unwrap_or(tree);
+            let options = ext4_options(spec, partition, content);
+            ext4::make(file, slot, directory, &options, host)
+        }
+    }
 }
 
 fn ext4_options<'a>(
@@ -237,6 +310,7 @@ fn ext4_options<'a>(
         read_only: partition.read_only,
         content,
         latest: spec.latest,
+        zeroed: !partition.encrypted,
     }
 }
 

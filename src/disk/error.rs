@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{LayoutError, PartitionKind, size_text};
+use super::verity::VerityError;
+use super::{LUKS_HEADER, LayoutError, PartitionKind, size_text};
 use crate::host::{CommandError, HostError, printable_path};
 
 /// Why there is no disk image.
@@ -62,6 +63,30 @@ pub enum DiskError {
         inodes: u64,
         /// How many there can be.
         limit: u64,
+    },
+    /// A partition shall be encrypted and nobody said with what.
+    #[error("there is no passphrase to encrypt the {} partition with", kind.short_name())]
+    NoPassphrase {
+        /// Which partition.
+        kind: PartitionKind,
+    },
+    /// cryptsetup did something else than it was asked for.
+    #[error("cryptsetup made a LUKS header that does not fit its partition: {what}")]
+    LuksHeader {
+        /// What is odd about it.
+        what: &'static str,
+    },
+    /// There is no hash tree for the root partition, or it does not fit.
+    #[error(
+        "cannot use the hash tree of the root partition in {}",
+        printable_path(image)
+    )]
+    Verity {
+        /// The image.
+        image: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: VerityError,
     },
     /// The disk that holds the image is full.
     #[error(
@@ -139,6 +164,15 @@ impl DiskError {
                 source,
             },
         }
+    }
+
+    /// The same about the whole of an encrypted partition: its file system is smaller.
+    pub(super) fn of_encrypted(mut self) -> Self {
+        if let Self::TooSmall { size, needed, .. } | Self::Full { size, needed, .. } = &mut self {
+            *size = size.saturating_add(LUKS_HEADER);
+            *needed = needed.saturating_add(LUKS_HEADER);
+        }
+        self
     }
 }
 

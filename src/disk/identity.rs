@@ -1,6 +1,7 @@
 //! The random-looking numbers of a disk image, all derived from one seed so that the same seed
 //! gives the same image.
 
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::PartitionKind;
@@ -34,10 +35,26 @@ impl Seed {
         self.derive(&format!("file system {}", kind.short_name()))
     }
 
+    /// The identifier of the LUKS header of an encrypted partition.
+    #[must_use]
+    pub fn encrypted(self, kind: PartitionKind) -> Uuid {
+        self.derive(&format!("encrypted {}", kind.short_name()))
+    }
+
     /// The seed of the directory hashes of the file system in a partition.
     #[must_use]
     pub fn directory_hash(self, kind: PartitionKind) -> Uuid {
         self.derive(&format!("directory hash {}", kind.short_name()))
+    }
+
+    /// What is hashed before every block of a partition that a hash tree protects.
+    #[must_use]
+    pub fn salt(self, kind: PartitionKind) -> [u8; 32] {
+        Sha256::new()
+            .chain_update(self.0.as_bytes())
+            .chain_update(format!("salt {}", kind.short_name()))
+            .finalize()
+            .into()
     }
 
     fn derive(self, name: &str) -> Uuid {
@@ -60,6 +77,7 @@ mod tests {
                 all.extend([
                     seed.partition(kind),
                     seed.file_system(kind),
+                    seed.encrypted(kind),
                     seed.directory_hash(kind),
                 ]);
             }
@@ -68,5 +86,13 @@ mod tests {
         assert_eq!(all(), all());
         assert_eq!(all().iter().collect::<HashSet<_>>().len(), all().len());
         assert_ne!(seed.disk(), Seed::new(Uuid::from_u128(8)).disk());
+        assert_eq!(
+            seed.salt(PartitionKind::Root),
+            seed.salt(PartitionKind::Root)
+        );
+        assert_ne!(
+            seed.salt(PartitionKind::Root),
+            Seed::new(Uuid::from_u128(8)).salt(PartitionKind::Root)
+        );
     }
 }

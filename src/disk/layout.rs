@@ -234,6 +234,15 @@ impl Layout {
         self.slots.iter().find(|slot| slot.kind == kind)
     }
 
+    /// Gives a partition another identifier, which may depend on what is in it.
+    pub fn set_uuid(&mut self, kind: PartitionKind, uuid: Uuid) {
+        for slot in &mut self.slots {
+            if slot.kind == kind {
+                slot.uuid = uuid;
+            }
+        }
+    }
+
     /// The number under which the partition table, and so the kernel, knows the partition of one
     /// kind: from 1.
     #[must_use]

@@ -42,6 +42,8 @@ pub struct Options<'a> {
     pub content: &'a Content,
     /// The time in seconds that no file shall be newer than (`SOURCE_DATE_EPOCH`).
     pub latest: Option<u64>,
+    /// What is not written will read as zeros; it does not once the file system is encrypted.
+    pub zeroed: bool,
 }
 
 /// Whether `slot` can hold its files, as far as that can be known before they are written.
@@ -76,7 +78,14 @@ pub fn make(
 ) -> Result<(), DiskError> {
     let geometry = check(slot, options)?;
     let root = root_directory(tree, options.latest)?;
-    let made = host.run(command(image, slot, tree, options, &geometry, true));
+    let made = host.run(command(
+        image,
+        slot,
+        tree,
+        options,
+        &geometry,
+        options.zeroed,
+    ));
     let made = match made {
         Err(error) if says(&error, "assume_storage_prezeroed") => {
             host.run(command(image, slot, tree, options, &geometry, false))
@@ -173,6 +182,10 @@ fn command(
         command = command
             .env("E2FSPROGS_FAKE_TIME", &latest)
             .env("SOURCE_DATE_EPOCH", &latest);
+    }
+    if !options.zeroed {
+        // Otherwise it leaves holes where it wants zeros, which are none once they are encrypted.
+        command = command.env("UNIX_IO_NOZEROOUT", "1");
     }
     command
         .args(["-E", &extended])

@@ -40,6 +40,7 @@ fn run(
         read_only,
         content,
         latest: Some(0),
+        zeroed: true,
     };
     // The file stays empty, so the end is always an error; which one depends on the answers.
     let error = make(image.path(), &slot(size), tree.path(), &options, &host).unwrap_err();
