@@ -98,10 +98,10 @@ settings! { (cx)
         => output("ReadOnly", "read-only");
     /// Encrypt the root, home and srv partitions (all), or home and srv only (data)
     encrypt: Option<Encrypt> = None
-        => output("Encrypt", "encrypt").bare("all").later("encryption");
+        => output("Encrypt", "encrypt").bare("all");
     /// Protect the root file system with dm-verity, and write its root hash beside the image
     verity: bool = false
-        => output("Verity", "verity").later("dm-verity");
+        => output("Verity", "verity");
     /// Compress within the file system: btrfs and squashfs
     compress: Compression = if format.is_squashfs() { Compression::On } else { Compression::Off }
         => output("Compress", "compress").default_text("yes for squashfs, otherwise no")
@@ -167,7 +167,7 @@ settings! { (cx)
         => output("SignExpectedPCR", "sign-expected-pcr").needs(BOOTABLE, |c| c.bootable).later("signed PCR values");
     /// Write partitions and kernel as files of their own too
     split_artifacts: bool = false
-        => output("SplitArtifacts", "split-artifacts").later("split artifacts");
+        => output("SplitArtifacts", "split-artifacts").needs(DISK, |c| c.format.is_disk());
     /// Write a /usr partition in place of a root partition
     usr_only: bool = false
         => output("UsrOnly", "usr-only").later("/usr images");

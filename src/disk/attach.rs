@@ -72,6 +72,11 @@ impl AttachedImage {
     ) -> Result<(), DiskError> {
         let read_only = read_only || slot.read_only;
         let kind = file_system(image, slot.offset)?;
+        if kind == LUKS {
+            return Err(DiskError::Encrypted {
+                image: image.to_owned(),
+            });
+        }
         let options = LoopOptions {
             offset: slot.offset,
             size: slot.size,
@@ -113,15 +118,15 @@ impl Drop for AttachedImage {
 }
 
 /// A partition as the table has it.
-struct Found {
-    type_uuid: Uuid,
-    offset: u64,
-    size: u64,
+pub(super) struct Found {
+    pub(super) type_uuid: Uuid,
+    pub(super) offset: u64,
+    pub(super) size: u64,
     read_only: bool,
 }
 
 /// Reads the primary partition table (UEFI specification, sections 5.3.2 and 5.3.3).
-fn partitions(image: &Path) -> Result<Vec<Found>, DiskError> {
+pub(super) fn partitions(image: &Path) -> Result<Vec<Found>, DiskError> {
     let file = File::open(image).map_err(DiskError::io("open", image))?;
     let read = DiskError::io("read the partition table of", image);
     read_table(&file).map_err(read)
@@ -171,8 +176,12 @@ fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     array
 }
 
+/// What `blkid` calls an encrypted partition.
+const LUKS: &str = "crypto_LUKS";
+
 /// Signatures of file systems: where, what, and the kernel's name. From each one's on-disk format.
-const SIGNATURES: [(u64, &[u8], &str); 4] = [
+const SIGNATURES: [(u64, &[u8], &str); 5] = [
+    (0, b"LUKS\xba\xbe", LUKS),
     (0, b"XFSB", "xfs"),
     (0, b"hsqs", "squashfs"),
     (0x438, &[0x53, 0xef], "ext4"),

@@ -128,7 +128,27 @@ pub enum DiskError {
         /// The image.
         image: PathBuf,
     },
-    /// A partition holds something unknown, for instance encrypted data.
+    /// A partition would have to be decrypted.
+    #[error(
+        "{} has encrypted partitions, which cannot be opened here; `cryptsetup open` opens them on \
+         a host with device mapper",
+        printable_path(image)
+    )]
+    Encrypted {
+        /// The image.
+        image: PathBuf,
+    },
+    /// The root partition does not match its root hash.
+    #[error(
+        "the root partition of {} is not the one that its root hash was computed for: it was \
+         changed or damaged since; build the image again",
+        printable_path(image)
+    )]
+    Changed {
+        /// The image.
+        image: PathBuf,
+    },
+    /// A partition holds something unknown.
     #[error(
         "the partition at byte {offset} of {} holds no file system that this host can mount",
         printable_path(image)

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use uuid::Uuid;
 
+use super::attach::partitions;
 use super::layout::{Attributes, GRAIN, Layout, Request, round_up};
+use super::types::type_uuid;
 use super::verity::{Hash, Place, Superblock, VerityError, hash_size};
-use super::{DiskError, PartitionKind, Seed};
+use super::{Architecture, DiskError, PartitionKind, Seed};
 use crate::host::Host;
 
 /// Writes the hash tree of the root partition into its own partition. As the Discoverable Partitions
@@ -32,16 +34,7 @@ pub(super) fn seal(
     };
     let hash = place
         .build(superblock, host)
-        .map_err(|source| match source {
-            VerityError::Cancelled => DiskError::Cancelled,
-            VerityError::Io(source) => {
-                DiskError::io("write the hash tree of the root partition in", path)(source)
-            }
-            source => DiskError::Verity {
-                image: path.to_owned(),
-                source,
-            },
-        })?;
+        .map_err(|source| error(path, source))?;
     let (root, tree) = identifiers(&hash);
     layout.set_uuid(PartitionKind::Root, root);
     layout.set_uuid(PartitionKind::RootVerity, tree);
@@ -79,12 +72,63 @@ fn place<'a>(image: &'a File, layout: &Layout) -> Option<Place<'a>> {
     })
 }
 
+fn error(image: &Path, source: VerityError) -> DiskError {
+    match source {
+        VerityError::Cancelled => DiskError::Cancelled,
+        VerityError::Io(source) => DiskError::io(
+            "read or write the hash tree of the root partition in",
+            image,
+        )(source),
+        source => DiskError::Verity {
+            image: image.to_owned(),
+            source,
+        },
+    }
+}
+
 /// The identifiers of a root partition and of its hash tree's.
 pub(super) fn identifiers(hash: &Hash) -> (Uuid, Uuid) {
     let (mut first, mut second) = ([0; 16], [0; 16]);
     first.copy_from_slice(&hash[..16]);
     second.copy_from_slice(&hash[16..]);
     (Uuid::from_bytes(first), Uuid::from_bytes(second))
+}
+
+/// Checks all of an image's root partition, and its hash tree, against the root hash.
+///
+/// # Errors
+/// [`DiskError::Changed`] when anything differs.
+pub fn verify(
+    image: &Path,
+    architecture: Architecture,
+    hash: &Hash,
+    host: &Host,
+) -> Result<(), DiskError> {
+    let found = partitions(image)?;
+    let slot = |kind| {
+        let wanted = type_uuid(kind, architecture);
+        found.iter().find(|slot| slot.type_uuid == wanted)
+    };
+    let missing = || DiskError::Verity {
+        image: image.to_owned(),
+        source: VerityError::NoTree,
+    };
+    let root = slot(PartitionKind::Root).ok_or_else(missing)?;
+    let tree = slot(PartitionKind::RootVerity).ok_or_else(missing)?;
+    let file = File::open(image).map_err(DiskError::io("open", image))?;
+    let place = Place {
+        data: &file,
+        data_offset: root.offset,
+        data_size: root.size,
+        hashes: &file,
+        hash_offset: tree.offset,
+    };
+    place.check(hash, host).map_err(|source| match source {
+        VerityError::Changed => DiskError::Changed {
+            image: image.to_owned(),
+        },
+        source => error(image, source),
+    })
 }
 
 #[cfg(test)]

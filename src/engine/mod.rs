@@ -1,6 +1,7 @@
 //! Runs a plan: events, a workspace, publishing what was made.
 
 mod artifacts;
+mod disk_image;
 mod error;
 pub mod events;
 mod placing;

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::{PublishOptions, Staging};
+use crate::disk::Passphrase;
 use crate::installer::Installer;
 use crate::output::{Artifacts, Digest, Signer};
 use crate::plan::{Context, Plan};
@@ -21,6 +22,8 @@ pub struct Build<'a> {
     pub names: &'a Artifacts,
     /// Where trees are put together.
     pub workspace: &'a Path,
+    /// What encrypted partitions are opened with, if there are any.
+    pub passphrase: Option<&'a Passphrase>,
     /// How artifacts are published.
     pub publish: PublishOptions,
     /// Artifacts of earlier builds, which go unless this one replaces them.

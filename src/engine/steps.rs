@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 
 use super::site::Site;
-use super::{EngineError, artifacts};
-use crate::disk::{self, Content, DiskError};
+use super::{EngineError, artifacts, disk_image};
+use crate::disk::{Content, DiskError};
 use crate::host::Host;
 use crate::installer::{self, InstallError, Request};
 use crate::output::{self, OutputError};
@@ -179,7 +179,7 @@ fn write_image(image: &Image, site: &mut Site<'_>, host: &Host) -> Result<String
         }
         Image::Disk(disk) => {
             let spec = disk.spec(content(site, host)?)?;
-            disk::assemble(&spec, &site.tree, &target, host)?;
+            return disk_image::write(disk, spec, &target, site, host);
         }
     }
     Ok(String::new())

@@ -1,5 +1,6 @@
 //! The operating system: commands, mounts, loop devices, locks, signals.
 
+mod ask;
 mod cancel;
 mod child;
 mod command;
@@ -26,6 +27,7 @@ mod tool_packages;
 mod tools;
 mod user;
 
+pub use ask::{AskError, HiddenInput};
 pub use cancel::Cancel;
 pub use command::{Command, CommandError, Output, Stdin, Stdout};
 pub use container::Container;

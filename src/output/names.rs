@@ -55,6 +55,20 @@ impl Artifacts {
         self.companion(".roothash")
     }
 
+    /// The root partition on its own.
+    ///
+    /// systemd looks for the hash tree of an image `NAME.raw` in `NAME.verity`.
+    #[must_use]
+    pub fn split_root(&self) -> PathBuf {
+        self.companion(".root.raw")
+    }
+
+    /// The hash tree of the root partition on its own.
+    #[must_use]
+    pub fn split_verity(&self) -> PathBuf {
+        self.companion(".root.verity")
+    }
+
     /// The container settings that go with it.
     #[must_use]
     pub fn nspawn(&self) -> PathBuf {
@@ -97,6 +111,8 @@ impl Artifacts {
         vec![
             self.output.clone(),
             self.roothash(),
+            self.split_root(),
+            self.split_verity(),
             self.nspawn(),
             self.manifest(),
             self.changelog(),

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Context, PlanError, artifacts, derived_uuid};
 use crate::config::Config;
-use crate::config::values::Format;
+use crate::config::values::{Encrypt, Format};
 use crate::disk::{Architecture, Content, DiskSpec, Filling, Partition, PartitionKind, Seed, Size};
 use crate::output::Compression;
 
@@ -40,6 +40,14 @@ pub struct Disk {
     read_only: bool,
     /// Seconds since 1970 that no time stamp exceeds.
     latest: Option<u64>,
+    /// A hash tree protects the root partition.
+    verity: bool,
+    /// The root partition is encrypted.
+    encrypt_root: bool,
+    /// The home and srv partitions are encrypted.
+    encrypt_data: bool,
+    /// Partitions are written as files of their own, too.
+    split: bool,
 }
 
 impl Image {
@@ -79,8 +87,27 @@ impl Disk {
         let mut spec = DiskSpec::new(architecture, Seed::new(self.seed));
         spec.first_lba = self.first_lba;
         spec.latest = self.latest;
+        spec.verity = self.verity;
         spec.partitions = vec![root];
+        for partition in &mut spec.partitions {
+            partition.encrypted = self.encrypts(partition.kind);
+        }
         Ok(spec)
+    }
+
+    /// Whether partitions are written as files of their own, too.
+    #[must_use]
+    pub fn split(&self) -> bool {
+        self.split
+    }
+
+    /// Whether partitions of this kind are encrypted.
+    fn encrypts(&self, kind: PartitionKind) -> bool {
+        match kind {
+            PartitionKind::Root => self.encrypt_root,
+            PartitionKind::Home | PartitionKind::Srv => self.encrypt_data,
+            _ => false,
+        }
     }
 }
 
@@ -127,5 +154,9 @@ pub fn disk(config: &Config, context: &Context) -> Disk {
         root_size: config.root_size.map(|size| size.bytes()),
         read_only: config.read_only,
         latest: context.source_date_epoch,
+        verity: config.verity,
+        encrypt_root: config.encrypt == Some(Encrypt::All),
+        encrypt_data: config.encrypt.is_some(),
+        split: config.split_artifacts,
     }
 }

@@ -17,7 +17,7 @@ use crate::config::{Config, ConfigError};
 pub use artifacts::Reading;
 pub use image::{Disk, Image};
 pub use partitions::preview;
-pub use requirements::tools;
+pub use requirements::{encrypts, tools};
 pub use step::{Action, CleanUp, Identity, Manifest, Phase, RootPassword, Step, TreeSource};
 
 /// The steps of one image, in the order in which they run.

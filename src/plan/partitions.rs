@@ -3,9 +3,10 @@
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::config::values::{BootProtocol, Format};
+use crate::config::values::{BootProtocol, Encrypt, Format};
 use crate::disk::layout::{Attributes, BIOS_BOOT_SIZE, Request};
-use crate::disk::{Architecture, Layout, LayoutError, PartitionKind};
+use crate::disk::verity::hash_size;
+use crate::disk::{Architecture, LUKS_HEADER, Layout, LayoutError, PartitionKind};
 
 /// Root file systems get this much unless their tree needs more or `RootSize` says otherwise.
 const ROOT_SIZE: u64 = 1 << 30;
@@ -65,9 +66,14 @@ fn sizes(config: &Config) -> Vec<(PartitionKind, u64, bool)> {
         Format::GptSquashfs => UNKNOWN,
         _ => ROOT_SIZE,
     };
-    partitions.push((PartitionKind::Root, root.unwrap_or(least), root.is_none()));
+    let header = match config.encrypt {
+        Some(Encrypt::All) => LUKS_HEADER,
+        _ => 0,
+    };
+    let size = root.unwrap_or(least + header);
+    partitions.push((PartitionKind::Root, size, root.is_none()));
     if config.verity {
-        partitions.push((PartitionKind::RootVerity, UNKNOWN, true));
+        partitions.push((PartitionKind::RootVerity, hash_size(size), root.is_none()));
     }
     partitions
 }

@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::{VerbError, exit, terminal};
 use crate::config::Config;
-use crate::config::values::Format;
-use crate::disk::{Architecture, AttachedImage, DiskError, host_dissects};
-use crate::host::{Command, Host, is_root, namespace, signals};
+use crate::config::values::{Encrypt, Format};
+use crate::disk::{self, Architecture, AttachedImage, DiskError, host_dissects};
+use crate::host::{Command, Host, is_root, namespace, printable_path, signals};
 use crate::output::Artifacts;
 
 /// What runs in the container.
@@ -42,6 +43,9 @@ pub fn check(config: &Config, run: Run) -> Result<(), VerbError> {
         "it is compressed as a whole; unpack it first, or build it without XZ="
     } else if config.qcow2 {
         "the kernel cannot read QCow2; `mkosi qemu` can, or build it without QCow2="
+    } else if encrypted(config) && !systemd_opens() {
+        "its partitions are encrypted, and opening them takes a host that runs systemd, with udev \
+         and device mapper; build it without Encrypt= to run it here"
     } else if !is_root() {
         return Err(VerbError::NotRoot { verb: run.name() });
     } else {
@@ -53,6 +57,20 @@ pub fn check(config: &Config, run: Run) -> Result<(), VerbError> {
     })
 }
 
+/// Whether any partition of the image is encrypted.
+fn encrypted(config: &Config) -> bool {
+    match config.encrypt {
+        None => false,
+        Some(Encrypt::All) => true,
+        Some(Encrypt::Data) => config.home_size.is_some() || config.srv_size.is_some(),
+    }
+}
+
+/// Whether the host runs systemd, whose nspawn opens images, dm-verity and LUKS included.
+fn systemd_opens() -> bool {
+    fs::symlink_metadata("/run/dbus/system_bus_socket").is_ok() && host_dissects()
+}
+
 /// Runs the image; the exit status is that of what ran in it.
 pub fn run(config: &Config, run: Run, words: &[OsString]) -> u8 {
     let host = super::host(config);
@@ -60,8 +78,8 @@ pub fn run(config: &Config, run: Run, words: &[OsString]) -> u8 {
         terminal::complain_about(&VerbError::Host(error));
         return exit::USAGE;
     }
-    // Where the host runs systemd, machinectl shall know the machine, and nspawn opens images.
-    if fs::symlink_metadata("/run/dbus/system_bus_socket").is_ok() && host_dissects() {
+    // machinectl shall know the machine.
+    if systemd_opens() {
         let mut command = nspawn(config, run);
         let image = config.output.as_os_str();
         let kind = if config.format.is_tree() {
@@ -113,7 +131,7 @@ fn run_isolated(
     let attached = if config.format.is_tree() {
         None
     } else {
-        Some(attach(config)?)
+        Some(attach(config, host)?)
     };
     let root: &Path = attached.as_ref().map_or(&config.output, |a| a.path());
     let mut command = nspawn(config, run)
@@ -142,7 +160,7 @@ fn run_isolated(
     Ok(status)
 }
 
-fn attach(config: &Config) -> Result<AttachedImage, VerbError> {
+fn attach(config: &Config, host: &Host) -> Result<AttachedImage, VerbError> {
     let target = Path::new(PRIVATE).join("mkosi-image");
     fs::create_dir_all(&target).map_err(|source| VerbError::Directory {
         path: target.clone(),
@@ -150,8 +168,41 @@ fn attach(config: &Config) -> Result<AttachedImage, VerbError> {
     })?;
     let architecture =
         Architecture::from_name(config.architecture.as_str()).unwrap_or(Architecture::X86_64);
+    if config.verity {
+        verify(config, architecture, host)?;
+    }
     AttachedImage::open(&config.output, architecture, &target, config.read_only)
         .map_err(|source| attach_error(config, source))
+}
+
+/// Checks the root partition against its root hash: once, as a whole, in place of dm-verity, which
+/// would check each block when it is read.
+fn verify(config: &Config, architecture: Architecture, host: &Host) -> Result<(), VerbError> {
+    let path = Artifacts::new(&config.output).roothash();
+    let name = printable_path(Path::new(path.file_name().unwrap_or(path.as_os_str())));
+    let failed = |source| VerbError::File {
+        path: path.clone(),
+        source,
+    };
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            terminal::complain(format_args!(
+                "warning: there is no {name}: the image is run without being checked"
+            ));
+            return Ok(());
+        }
+        Err(source) => return Err(failed(source)),
+    };
+    let hash = disk::verity::parse_hash(&text)
+        .ok_or_else(|| failed(io::Error::other("expected 64 hexadecimal digits")))?;
+    disk::verify(&config.output, architecture, &hash, host)
+        .map_err(|source| attach_error(config, source))?;
+    terminal::complain(format_args!(
+        "note: the image was checked against {name}; what is read from now on is not checked \
+         again, because it runs without dm-verity here"
+    ));
+    Ok(())
 }
 
 fn attach_error(config: &Config, source: DiskError) -> VerbError {

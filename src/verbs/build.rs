@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{VerbError, exit, terminal};
+use super::{VerbError, exit, passphrase, terminal};
 use crate::cli::{self, Globals};
 use crate::config::{self, Config, Context as ConfigContext};
+use crate::disk::Passphrase;
 use crate::engine::events::Shown;
 use crate::engine::{self, Artifact, Build, Display, Durability, Progress, PublishOptions, Sink};
 use crate::host::{
@@ -23,6 +24,10 @@ use crate::plan::{self, Context, Plan};
 pub fn run(config: &Config, context: &ConfigContext, globals: &Globals) -> u8 {
     match prepare(config, context) {
         Ok(prepared) => start(config, prepared, globals),
+        Err(errors) if errors.iter().any(VerbError::is_interruption) => {
+            terminal::complain("interrupted");
+            exit::INTERRUPTED
+        }
         Err(errors) => {
             for error in errors {
                 terminal::complain_about(&error);
@@ -40,6 +45,7 @@ struct Prepared {
     installer: Box<dyn Installer>,
     signer: Option<Signer>,
     host: Host,
+    passphrase: Option<Passphrase>,
 }
 
 /// Checks everything that can be checked before work begins, and says all that is wrong at once.
@@ -78,21 +84,29 @@ fn prepare(config: &Config, settings: &ConfigContext) -> Result<Prepared, Vec<Ve
             errors.push(VerbError::Host(error));
         }
     }
-    // This may ask for a passphrase: only when nothing else is in the way.
-    if let Some(signer) = signer.as_ref().filter(|_| errors.is_empty()) {
-        errors.extend(signer.check(&host).err().map(VerbError::Sign));
+    let Some(plan) = plan.filter(|_| errors.is_empty()) else {
+        return Err(errors);
+    };
+    // Last: nobody wants to be asked for a passphrase only to read of a mistake then.
+    if let Some(signer) = &signer {
+        signer
+            .check(&host)
+            .map_err(|error| vec![VerbError::Sign(error)])?;
     }
-    match plan {
-        Some(plan) if errors.is_empty() => Ok(Prepared {
-            plan,
-            context,
-            names,
-            installer,
-            signer,
-            host,
-        }),
-        _ => Err(errors),
-    }
+    let passphrase = if plan::encrypts(&plan.steps) {
+        Some(passphrase::obtain(config).map_err(|error| vec![error])?)
+    } else {
+        None
+    };
+    Ok(Prepared {
+        plan,
+        context,
+        names,
+        installer,
+        signer,
+        host,
+        passphrase,
+    })
 }
 
 /// What besides the settings decides a build.
@@ -269,6 +283,7 @@ fn locked(
             .workspace_directory
             .as_deref()
             .unwrap_or_else(|| names.directory()),
+        passphrase: prepared.passphrase.as_ref(),
         publish: PublishOptions {
             replace: config.force.replaces_output(),
             owner,

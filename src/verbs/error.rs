@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::PassphraseError;
 use crate::config::ConfigError;
 use crate::disk::DiskError;
 use crate::engine::BuildError;
-use crate::host::{CommandError, HostError, printable, printable_path};
+use crate::host::{AskError, CommandError, HostError, printable, printable_path};
 use crate::output::OutputError;
 use crate::plan::PlanError;
 
@@ -68,6 +69,9 @@ pub enum VerbError {
     /// Signals cannot be handled.
     #[error("cannot handle signals")]
     Signals(#[source] std::io::Error),
+    /// Partitions shall be encrypted, and there is nothing to encrypt them with.
+    #[error(transparent)]
+    Passphrase(PassphraseError),
     /// The image's partitions cannot be mounted.
     #[error("cannot open the image {}", printable_path(path))]
     Attach {
@@ -95,12 +99,16 @@ impl VerbError {
     /// Whether the user asked for the end.
     #[must_use]
     pub fn is_interruption(&self) -> bool {
+        if let Self::Attach { source, .. } = self {
+            return matches!(**source, DiskError::Cancelled);
+        }
         matches!(
             self,
             Self::Build(BuildError::Cancelled)
                 | Self::Host(HostError::Cancelled)
                 | Self::Command(CommandError::Cancelled)
                 | Self::Sign(OutputError::Cancelled)
+                | Self::Passphrase(PassphraseError::Ask(AskError::Interrupted))
         )
     }
 }

@@ -5,6 +5,7 @@ pub mod build;
 pub mod clean;
 mod error;
 pub mod exit;
+mod passphrase;
 pub mod summary;
 pub mod terminal;
 
@@ -16,6 +17,7 @@ use crate::config::{self, Config, Context};
 use crate::host::{Cancel, Host, HostRunner, Quiet};
 
 pub use error::VerbError;
+pub use passphrase::PassphraseError;
 
 /// Runs the program; the exit status is the process's.
 pub fn main() -> ExitCode {

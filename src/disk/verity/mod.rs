@@ -28,6 +28,27 @@ const MOST_SALT: usize = 256;
 /// A SHA-256 digest; that of the whole tree is the root hash.
 pub type Hash = [u8; DIGEST];
 
+/// A hash as it is written: 64 hexadecimal digits.
+#[must_use]
+pub fn hash_text(hash: &Hash) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads what [`hash_text`] wrote, with white space around it.
+#[must_use]
+pub fn parse_hash(text: &str) -> Option<Hash> {
+    let digits = text.trim().as_bytes();
+    if digits.len() != 2 * DIGEST {
+        return None;
+    }
+    let mut hash = [0; DIGEST];
+    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |at: usize| char::from(pair[at]).to_digit(16);
+        *byte = (digit(0)? << 4 | digit(1)?) as u8;
+    }
+    Some(hash)
+}
+
 /// Where data and its hash tree are.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {

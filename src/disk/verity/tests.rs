@@ -44,14 +44,10 @@ fn place<'a>(data: &'a File, hashes: &'a File) -> Place<'a> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn sha256_of(file: &File) -> String {
     let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
     file.read_exact_at(&mut bytes, 0).unwrap();
-    hex(&Sha256::digest(bytes))
+    hash_text(&Sha256::digest(bytes).into())
 }
 
 /// Root hashes, and SHA-256 of everything that was written, of version 2.6.1 of
@@ -106,7 +102,7 @@ fn trees_are_those_of_veritysetup() {
         let (data, hashes) = (file_of(&pattern(blocks)), tempfile::tempfile().unwrap());
         let place = place(&data, &hashes);
         let root = place.build(superblock(salt), &host()).unwrap();
-        assert_eq!(hex(&root), root_hash, "{blocks}");
+        assert_eq!(hash_text(&root), root_hash, "{blocks}");
         assert_eq!(sha256_of(&hashes), written, "{blocks}");
         assert_eq!(
             hashes.metadata().unwrap().len(),
@@ -238,6 +234,15 @@ fn sizes_of_trees() {
 }
 
 proptest! {
+    #[test]
+    fn hashes_are_read_as_they_are_written(hash: [u8; 32]) {
+        let text = hash_text(&hash);
+        prop_assert_eq!(parse_hash(&text), Some(hash));
+        prop_assert_eq!(parse_hash(&format!(" {}\n", text.to_uppercase())), Some(hash));
+        prop_assert_eq!(parse_hash(&text[1..]), None);
+        prop_assert_eq!(parse_hash(&text.replace(&text[..1], "g")), None);
+    }
+
     #[test]
     fn each_level_holds_the_digests_of_the_one_below(data_blocks in 1_u64..1 << 48) {
         let levels = levels(data_blocks);

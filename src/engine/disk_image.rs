@@ -1,0 +1,60 @@
+//! A disk image and the files that go with it: its root hash, and its partitions on their own.
+
+use std::fs;
+use std::path::Path;
+
+use super::artifacts::stage;
+use super::site::Site;
+use super::{EngineError, StepError};
+use crate::disk::verity::{Hash, hash_text};
+use crate::disk::{self, Assembled, DiskSpec, Encryption, PartitionKind};
+use crate::host::Host;
+use crate::plan::Disk;
+
+/// Makes the image `target` that `spec` describes, and what `disk` asks for besides.
+pub(super) fn write(
+    disk: &Disk,
+    mut spec: DiskSpec,
+    target: &Path,
+    site: &mut Site<'_>,
+    host: &Host,
+) -> Result<String, StepError> {
+    spec.encryption = site.build.passphrase.map(|passphrase| Encryption {
+        passphrase: passphrase.clone(),
+        scratch: site.scratch.clone(),
+    });
+    let assembled = disk::assemble(&spec, &site.tree, target, host)?;
+    if let Some(hash) = &assembled.root_hash {
+        write_root_hash(hash, site)?;
+    }
+    if disk.split() {
+        split(&assembled, target, site, host)?;
+    }
+    Ok(String::new())
+}
+
+/// One line, as `veritysetup --root-hash-file=` and systemd read it.
+fn write_root_hash(hash: &Hash, site: &mut Site<'_>) -> Result<(), StepError> {
+    let path = stage(site, &site.build.names.roothash())?;
+    fs::write(&path, hash_text(hash) + "\n").map_err(EngineError::path("write", &path))?;
+    Ok(())
+}
+
+fn split(
+    assembled: &Assembled,
+    image: &Path,
+    site: &mut Site<'_>,
+    host: &Host,
+) -> Result<(), StepError> {
+    let names = site.build.names;
+    for (kind, name) in [
+        (PartitionKind::Root, names.split_root()),
+        (PartitionKind::RootVerity, names.split_verity()),
+    ] {
+        if let Some(slot) = assembled.layout.slot(kind) {
+            let path = stage(site, &name)?;
+            disk::split(image, slot, &path, host)?;
+        }
+    }
+    Ok(())
+}
