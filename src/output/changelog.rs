@@ -138,7 +138,7 @@ fn is_no_log(error: &io::Error) -> bool {
 }
 
 /// The first entry of a file, if it is a change log of `source`.
-fn entry(tree: &Path, path: &PathBuf, source: &str) -> io::Result<Option<Vec<String>>> {
+fn entry(tree: &Path, path: &Path, source: &str) -> io::Result<Option<Vec<String>>> {
     let mut bytes = Vec::new();
     GzDecoder::new(inside::open(tree, path)?)
         .take(LONGEST)

@@ -59,6 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::single_range_in_vec_init)] // lists of ranges are what is meant
     fn ranges_are_whole_blocks_and_apart() {
         for (ranges, expected) in [
             (vec![], vec![]),

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 /// Zeros to write or hash from.
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Whether there is nothing but zeros in `bytes`.
 #[must_use]
