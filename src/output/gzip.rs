@@ -8,7 +8,8 @@ use std::sync::Arc;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
 use super::ordered::{Ordered, Stop};
-use super::zeros::{WriteZeros, is_zero};
+use super::pieces::{Piece, Pieces};
+use super::zeros::WriteZeros;
 
 /// How much each thread compresses at a time. Matches do not reach across, which at this size
 /// costs about a hundredth of a percent.
@@ -19,8 +20,8 @@ const AHEAD: usize = 4;
 /// between two runs.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
-/// A compressed piece and the checksum of what it was made of.
-struct Piece {
+/// A compressed chunk and the checksum of what it was made of.
+struct Packed {
     bytes: Vec<u8>,
     crc: Crc,
 }
@@ -29,9 +30,9 @@ struct Piece {
 pub struct GzipWriter<W: Write> {
     inner: W,
     level: Compression,
-    pool: Ordered<Vec<u8>, Arc<Piece>>,
-    waiting: Vec<u8>,
-    zero: Option<Arc<Piece>>,
+    pool: Ordered<Vec<u8>, Arc<Packed>>,
+    pieces: Pieces,
+    zero: Option<Arc<Packed>>,
     crc: Crc,
 }
 
@@ -46,7 +47,7 @@ impl<W: Write> GzipWriter<W> {
             inner,
             level,
             pool,
-            waiting: Vec::new(),
+            pieces: Pieces::new(CHUNK),
             zero: None,
             crc: Crc::new(),
         })
@@ -54,14 +55,16 @@ impl<W: Write> GzipWriter<W> {
 
     /// Writes the end of the stream and returns what it was written to.
     pub fn finish(self) -> io::Result<W> {
-        let last = deflate(&self.waiting, self.level, true)?;
         let Self {
             mut inner,
+            level,
             pool,
+            pieces,
             mut crc,
             ..
         } = self;
-        pool.finish(|piece| write(&mut inner, &mut crc, &piece))?;
+        let last = deflate(&pieces.rest(), level, true)?;
+        pool.finish(|packed| write(&mut inner, &mut crc, &packed))?;
         write(&mut inner, &mut crc, &last)?;
         inner.write_all(&crc.sum().to_le_bytes())?;
         // The length is stored modulo 2^32, which is how it is counted.
@@ -70,14 +73,15 @@ impl<W: Write> GzipWriter<W> {
         Ok(inner)
     }
 
-    fn end_chunk(&mut self) -> io::Result<()> {
-        if is_zero(&self.waiting) {
-            self.waiting.clear();
-            return self.zero_chunk();
+    fn end_chunk(&mut self, piece: Option<Piece>) -> io::Result<()> {
+        match piece {
+            None => Ok(()),
+            Some(Piece::Zeros) => self.zero_chunk(),
+            Some(Piece::Data(data)) => {
+                let (inner, crc) = (&mut self.inner, &mut self.crc);
+                self.pool.submit(data, |packed| write(inner, crc, &packed))
+            }
         }
-        let data = std::mem::take(&mut self.waiting);
-        let (inner, crc) = (&mut self.inner, &mut self.crc);
-        self.pool.submit(data, |piece| write(inner, crc, &piece))
     }
 
     /// A chunk of zeros is always the same: it is compressed once.
@@ -90,17 +94,14 @@ impl<W: Write> GzipWriter<W> {
             }
         };
         let (inner, crc) = (&mut self.inner, &mut self.crc);
-        self.pool.known(zero, |piece| write(inner, crc, &piece))
+        self.pool.known(zero, |packed| write(inner, crc, &packed))
     }
 }
 
 impl<W: Write> Write for GzipWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(CHUNK - self.waiting.len());
-        self.waiting.extend_from_slice(&bytes[..taken]);
-        if self.waiting.len() == CHUNK {
-            self.end_chunk()?;
-        }
+        let (taken, piece) = self.pieces.add(bytes);
+        self.end_chunk(piece)?;
         Ok(taken)
     }
 
@@ -113,30 +114,21 @@ impl<W: Write> Write for GzipWriter<W> {
 impl<W: Write> WriteZeros for GzipWriter<W> {
     fn zeros(&mut self, mut count: u64) -> io::Result<()> {
         while count > 0 {
-            if self.waiting.is_empty() && count >= CHUNK as u64 {
-                self.zero_chunk()?;
-                count -= CHUNK as u64;
-                continue;
-            }
-            let room = CHUNK - self.waiting.len();
-            let more = usize::try_from(count).map_or(room, |count| count.min(room));
-            self.waiting.resize(self.waiting.len() + more, 0);
-            count -= more as u64;
-            if self.waiting.len() == CHUNK {
-                self.end_chunk()?;
-            }
+            let (taken, piece) = self.pieces.add_zeros(count);
+            self.end_chunk(piece)?;
+            count -= taken;
         }
         Ok(())
     }
 }
 
-fn write(inner: &mut impl Write, crc: &mut Crc, piece: &Piece) -> io::Result<()> {
-    crc.combine(&piece.crc);
-    inner.write_all(&piece.bytes)
+fn write(inner: &mut impl Write, crc: &mut Crc, packed: &Packed) -> io::Result<()> {
+    crc.combine(&packed.crc);
+    inner.write_all(&packed.bytes)
 }
 
 /// One piece of a deflate stream, ending on a byte so that the next can follow.
-fn deflate(chunk: &[u8], level: Compression, last: bool) -> io::Result<Piece> {
+fn deflate(chunk: &[u8], level: Compression, last: bool) -> io::Result<Packed> {
     let mut crc = Crc::new();
     crc.update(chunk);
     let mut state = Compress::new(level, false);
@@ -158,7 +150,7 @@ fn deflate(chunk: &[u8], level: Compression, last: bool) -> io::Result<Piece> {
             Status::Ok | Status::BufError => !last && taken && out.len() < out.capacity(),
         };
         if complete {
-            return Ok(Piece { bytes: out, crc });
+            return Ok(Packed { bytes: out, crc });
         }
         out.reserve(out.capacity().max(64));
     }

@@ -14,6 +14,7 @@ mod inside;
 pub mod manifest;
 pub mod names;
 mod ordered;
+mod pieces;
 pub mod qcow2;
 mod read_image;
 mod sign;

@@ -221,22 +221,20 @@ mod tests {
 
     #[test]
     fn failures_and_panics_reach_who_waits() {
-        let mut pool = Ordered::new(1, 1, |job: u32, _: &Stop| match job {
-            0 => Err(io::Error::other("no zero")),
-            _ => Ok(job),
-        })
-        .unwrap();
-        pool.submit(0, |_| Ok(())).unwrap();
-        let error = pool.finish(|_| Ok(())).unwrap_err();
-        assert_eq!(error.to_string(), "no zero");
-
+        // Either when the job is handed out, if it has failed by then, or at the end.
+        let outcome = |work: fn(u32) -> io::Result<u32>| {
+            let mut pool = Ordered::new(1, 1, move |job, _: &Stop| work(job)).unwrap();
+            pool.submit(0, |_| Ok(()))
+                .and_then(|()| pool.finish(|_| Ok(())))
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(outcome(|_| Err(io::Error::other("no zero"))), "no zero");
         let quiet = std::panic::take_hook();
         std::panic::set_hook(Box::new(|_| {}));
-        let mut pool = Ordered::new(1, 1, |job: u32, _: &Stop| Ok(7 / job)).unwrap();
-        pool.submit(0, |_| Ok(())).unwrap();
-        let error = pool.finish(|_| Ok(())).unwrap_err();
+        let panicked = outcome(|job| Ok(7 / job));
         std::panic::set_hook(quiet);
-        assert_eq!(error.to_string(), "a thread broke down");
+        assert_eq!(panicked, "a thread broke down");
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use liblzma::stream::{Action, Filters, LzmaOptions, MtStreamBuilder, Status, Stream};
 
 use super::ordered::{Ordered, Stop};
+use super::pieces::{Piece, Pieces};
 use super::xz_container::{self as container, Block, Index};
-use super::zeros::{WriteZeros, is_zero};
+use super::zeros::WriteZeros;
 
 /// What xz may use at most, in bytes: two threads at level 6, whose true use stays a little below.
 const MEMORY: u64 = 288 << 20;
@@ -23,7 +24,7 @@ const DICTIONARIES: [u32; 10] = [18, 20, 21, 22, 22, 23, 23, 24, 24, 24];
 pub struct XzWriter<W: Write> {
     inner: W,
     pool: Ordered<Vec<u8>, Arc<Block>>,
-    waiting: Vec<u8>,
+    pieces: Pieces,
     level: u32,
     zero: Option<Arc<Block>>,
     index: Index,
@@ -39,7 +40,7 @@ impl<W: Write> XzWriter<W> {
         Ok(Self {
             inner,
             pool,
-            waiting: Vec::new(),
+            pieces: Pieces::new(BLOCK),
             level,
             zero: None,
             index: Index::default(),
@@ -47,32 +48,33 @@ impl<W: Write> XzWriter<W> {
     }
 
     /// Writes the end of the stream and returns what it was written to.
-    pub fn finish(mut self) -> io::Result<W> {
-        if !self.waiting.is_empty() {
-            self.end_block()?;
-        }
+    pub fn finish(self) -> io::Result<W> {
         let Self {
             mut inner,
-            pool,
+            mut pool,
+            pieces,
             mut index,
             ..
         } = self;
+        let rest = pieces.rest();
+        if !rest.is_empty() {
+            pool.submit(rest, |block| write(&mut inner, &mut index, &block))?;
+        }
         pool.finish(|block| write(&mut inner, &mut index, &block))?;
         inner.write_all(&index.end()?)?;
         inner.flush()?;
         Ok(inner)
     }
 
-    /// Hands the bytes that wait out as a block.
-    fn end_block(&mut self) -> io::Result<()> {
-        let data = std::mem::take(&mut self.waiting);
-        if data.len() == BLOCK && is_zero(&data) {
-            self.waiting = data;
-            self.waiting.clear();
-            return self.zero_block();
+    fn end_block(&mut self, piece: Option<Piece>) -> io::Result<()> {
+        match piece {
+            None => Ok(()),
+            Some(Piece::Zeros) => self.zero_block(),
+            Some(Piece::Data(data)) => {
+                let (inner, index) = (&mut self.inner, &mut self.index);
+                self.pool.submit(data, |block| write(inner, index, &block))
+            }
         }
-        let (inner, index) = (&mut self.inner, &mut self.index);
-        self.pool.submit(data, |block| write(inner, index, &block))
     }
 
     /// A block of zeros is always the same: it is compressed once.
@@ -91,14 +93,8 @@ impl<W: Write> XzWriter<W> {
 
 impl<W: Write> Write for XzWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.waiting.capacity() == 0 {
-            self.waiting.reserve_exact(BLOCK);
-        }
-        let taken = bytes.len().min(BLOCK - self.waiting.len());
-        self.waiting.extend_from_slice(&bytes[..taken]);
-        if self.waiting.len() == BLOCK {
-            self.end_block()?;
-        }
+        let (taken, piece) = self.pieces.add(bytes);
+        self.end_block(piece)?;
         Ok(taken)
     }
 
@@ -111,21 +107,9 @@ impl<W: Write> Write for XzWriter<W> {
 impl<W: Write> WriteZeros for XzWriter<W> {
     fn zeros(&mut self, mut count: u64) -> io::Result<()> {
         while count > 0 {
-            if self.waiting.is_empty() && count >= BLOCK as u64 {
-                self.zero_block()?;
-                count -= BLOCK as u64;
-                continue;
-            }
-            let room = BLOCK - self.waiting.len();
-            let more = usize::try_from(count).map_or(room, |count| count.min(room));
-            if self.waiting.capacity() == 0 {
-                self.waiting.reserve_exact(BLOCK);
-            }
-            self.waiting.resize(self.waiting.len() + more, 0);
-            count -= more as u64;
-            if self.waiting.len() == BLOCK {
-                self.end_block()?;
-            }
+            let (taken, piece) = self.pieces.add_zeros(count);
+            self.end_block(piece)?;
+            count -= taken;
         }
         Ok(())
     }
