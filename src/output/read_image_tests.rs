@@ -82,6 +82,7 @@ fn one_reading_yields_everything() {
 }
 
 #[test]
+#[allow(clippy::single_range_in_vec_init)] // a list of ranges is what is meant
 fn ranges_that_must_be_mapped_are() {
     let directory = tempfile::tempdir().unwrap();
     let from = directory.path().join("image.raw");

@@ -168,14 +168,14 @@ mod tests {
     use super::*;
     use crate::host::{Cancel, Quiet, Recorder};
 
-    fn pack_on_paper(
-        recorder: Recorder,
-        options: &Options,
-    ) -> (
+    /// What packing returned, the command lines, and the archive.
+    type Packed = (
         Result<Option<Digest>, OutputError>,
         Vec<String>,
         Option<Vec<u8>>,
-    ) {
+    );
+
+    fn pack_on_paper(recorder: Recorder, options: &Options) -> Packed {
         let recorder = Arc::new(recorder);
         let host = Host::new(recorder.clone(), Arc::new(Quiet), Cancel::default());
         let directory = tempfile::tempdir().unwrap();
