@@ -303,39 +303,31 @@ fn root_passphrase_without_file_and_terminal() {
         .says("truncate -s -1");
 }
 
-/// Runs a command on a terminal of its own, waits for each question and types the answer below it.
-/// Prints what the terminal showed, the exit status, and whether it shows input at the end.
+/// Builds on a terminal of its own: waits for each question and types its answer. Prints what the
+/// terminal showed, the exit status, and whether the terminal shows again what is typed.
 const TYPIST: &str = r#"
-import os, pty, sys, termios, time
+import os, pty, sys, termios
 pid, terminal = pty.fork()
 if pid == 0:
-    os.execv(sys.argv[1], sys.argv[1:2] + ["build"])
+    os.execv(sys.argv[1], [sys.argv[1], "build"])
 shown = b""
-def until(what):
+def until(what, start):
     global shown
-    while what not in shown:
+    while what not in shown[start:]:
         try:
-            more = os.read(terminal, 4096)
-        except OSError:
+            shown += os.read(terminal, 4096)
+        except OSError:  # nobody is left on the other side
             return
-        if not more:
-            return
-        shown += more
-seen = 0
+start = 0
 for turn in sys.argv[2:]:
-    question, answer = turn.split("=", 1)
-    rest, shown = shown, b""
-    until(question.encode())
-    rest, shown = rest + shown, b""
+    question, answer = turn.split("=")
+    until(question.encode(), start)
+    start = len(shown)
     os.write(terminal, answer.encode().decode("unicode_escape").encode())
-    shown = b""
-    os.environ["SHOWN"] = os.environ.get("SHOWN", "") + rest.decode(errors="replace")
-    if answer == "\\x03":
-        break
-until(b"\0never\0")
-_, status = os.waitpid(pid, 0)
-echo = "gone"
-print(os.environ.get("SHOWN", ""), shown.decode(errors="replace"), "STATUS", os.waitstatus_to_exitcode(status))
+until(b"no such words", start)
+echo = bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+print(shown.decode(errors="replace"), "STATUS", status, "ECHO", echo)
 "#;
 
 fn typing(project: &Project, turns: &[&str]) -> Run {
@@ -379,7 +371,7 @@ fn root_passphrase_is_asked_for_twice_and_never_shown() {
         let run = typing(&project, &turns);
         run.succeeds()
             .prints(said)
-            .prints(&format!("STATUS {status}"));
+            .prints(&format!("STATUS {status} ECHO True"));
         assert!(!run.stdout.contains("geh"), "{}", run.stdout);
         before.check();
     }
