@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use mkosi::disk::verity::{Place, Superblock, hash_text};
 use mkosi::disk::{
-    Architecture, Content, DiskSpec, Encryption, Filling, Partition, PartitionKind, Passphrase,
-    Seed, Size, assemble,
+    Architecture, Content, DiskSpec, FileSystem, Files, Filling, Partition, PartitionKind,
+    Passphrase, Seed, Site, Size, assemble,
 };
 use mkosi::host::{Cancel, Host, HostRunner, Quiet};
 use mkosi::tree::{Root, measure};
@@ -72,19 +72,22 @@ fn make_image(
     host: &Host,
 ) -> Result<(), Box<dyn Error>> {
     let size = measure(&Root::open(tree)?, Path::new(""), &[], &host.cancel)?;
-    let filling = Filling::Ext4 {
+    let filling = Filling::Files(Files {
+        file_system: FileSystem::Ext4,
         directory: None,
         content: Content::roughly(size.data_bytes, size.inodes, size.dirs),
-    };
+    });
     let mut root = Partition::new(PartitionKind::Root, Size::Automatic, filling);
     root.encrypted = encrypted;
     let mut spec = DiskSpec::new(Architecture::X86_64, Seed::new(Uuid::from_u128(1)));
     spec.partitions = vec![root];
     let scratch = tempfile::tempdir_in(image.parent().unwrap_or(Path::new(".")))?;
-    spec.encryption = Some(Encryption {
-        passphrase: Passphrase::new(Zeroizing::new(b"benchmark".to_vec())),
-        scratch: scratch.path().to_owned(),
-    });
-    assemble(&spec, tree, image, host)?;
+    let site = Site {
+        tree,
+        output: image,
+        scratch: scratch.path(),
+        passphrase: Some(&Passphrase::new(Zeroizing::new(b"benchmark".to_vec()))),
+    };
+    assemble(&spec, &site, host)?;
     Ok(())
 }

@@ -141,15 +141,12 @@ fn settings_file_that_does_not_exist() {
 #[test]
 fn root_settings_that_cannot_be_built_are_named() {
     root();
-    let project =
-        Project::debian("[Output]\nFormat=gpt_xfs\nMinimize=yes\n[Partitions]\nSwapSize=64M\n");
+    let project = Project::debian("[Output]\nFormat=gpt_ext4\nVerity=yes\nEncrypt=data\nSsh=yes\n");
     let before = project.untouched();
     project
         .run(&["build"])
         .exits(2)
-        .says("Format=gpt_xfs")
-        .says("Minimize=yes")
-        .says("SwapSize");
+        .says("Ssh");
     before.check();
 }
 

@@ -13,14 +13,14 @@ use std::path::Path;
 use std::process::Command as Process;
 
 use mkosi::disk::{
-    Architecture, Content, DiskError, DiskSpec, Filling, Layout, Partition, PartitionKind, Seed,
-    Size, assemble, ext4,
+    Architecture, Content, DiskError, DiskSpec, FileSystem, Files, Filling, Layout, Partition,
+    PartitionKind, Seed, Size, ext4,
 };
 use mkosi::output::tar::{Options, pack};
 use mkosi::output::{Compression, OutputError};
 use uuid::Uuid;
 
-use trees::{assert_same_trees, awkward_tree, count, host, text, tool};
+use trees::{assemble, assert_same_trees, awkward_tree, count, host, text, tool};
 
 /// A file system of an image, mounted for as long as this lives.
 struct Mounted(tempfile::TempDir);
@@ -51,10 +51,11 @@ impl Drop for Mounted {
 }
 
 fn spec(size: Size, content: Content) -> DiskSpec {
-    let filling = Filling::Ext4 {
+    let filling = Filling::Files(Files {
+        file_system: FileSystem::Ext4,
         directory: None,
         content,
-    };
+    });
     DiskSpec {
         partitions: vec![Partition::new(PartitionKind::Root, size, filling)],
         ..DiskSpec::new(

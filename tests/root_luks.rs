@@ -11,14 +11,18 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
 
+use mkosi::disk::layout::Slot;
 use mkosi::disk::{
-    Architecture, Assembled, DiskError, DiskSpec, Encryption, Filling, LUKS_HEADER, Partition,
-    PartitionKind, Passphrase, Seed, Size, assemble,
+    Architecture, DiskError, DiskSpec, FileSystem, Files, Filling, LUKS_HEADER, Partition,
+    PartitionKind, Passphrase, Seed, Size,
 };
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use trees::{assert_same_trees, awkward_tree, count, host, text, tool};
+use trees::{
+    assemble_with, assert_same_trees, awkward_tree, check_file_system, count, extract,
+    file_systems, host, plain_tree, text, tool, with_mounted,
+};
 
 /// Bytes that a shell, a terminal or a C string would stumble over.
 const PASSPHRASE: &[u8] = b"a secret \xff\0 \"$(id)' of bytes\n";
@@ -30,56 +34,32 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        fs::create_dir(directory.path().join("scratch")).unwrap();
         Self { directory }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+    fn image(&self) -> PathBuf {
+        self.directory.path().join("image.raw")
     }
 
-    fn spec(&self, kind: PartitionKind, size: Size, tree: &Path) -> DiskSpec {
-        let filling = Filling::Ext4 {
-            directory: None,
-            content: count(tree),
-        };
-        let mut partition = Partition::new(kind, size, filling);
-        partition.encrypted = true;
-        let mut spec = DiskSpec::new(Architecture::X86_64, Seed::new(Uuid::from_u128(3)));
-        spec.partitions = vec![partition];
-        spec.encryption = Some(Encryption {
-            passphrase: Passphrase::new(Zeroizing::new(PASSPHRASE.to_vec())),
-            scratch: self.path("scratch"),
-        });
-        spec
-    }
-
-    fn make(&self, spec: &DiskSpec, tree: &Path) -> Result<(PathBuf, Assembled), DiskError> {
-        let image = self.path("image.raw");
-        let assembled = assemble(spec, tree, &image, &host())?;
-        Ok((image, assembled))
+    fn make(&self, spec: &DiskSpec, tree: &Path) -> Result<(PathBuf, Slot), DiskError> {
+        let passphrase = Passphrase::new(Zeroizing::new(PASSPHRASE.to_vec()));
+        let image = self.image();
+        let made = assemble_with(spec, tree, &image, Some(&passphrase), &host())?;
+        Ok((image, made.layout.slots()[0].clone()))
     }
 }
 
-/// The only partition of an image, sparse, as a file of its own.
-fn extract(image: &Path, assembled: &Assembled) -> PathBuf {
-    let slot = &assembled.layout.slots()[0];
-    let file = image.with_extension("partition");
-    tool(
-        "dd",
-        &[
-            "bs=1M",
-            "conv=sparse",
-            "iflag=skip_bytes,count_bytes",
-            &format!("if={}", text(image)),
-            &format!("of={}", text(&file)),
-            &format!("skip={}", slot.offset),
-            &format!("count={}", slot.size),
-        ],
-    );
-    let opened = File::options().write(true).open(&file).unwrap();
-    opened.set_len(slot.size).unwrap();
-    file
+fn spec(file_system: FileSystem, kind: PartitionKind, size: Size, tree: &Path) -> DiskSpec {
+    let filling = Filling::Files(Files {
+        file_system,
+        directory: None,
+        content: count(tree),
+    });
+    let mut partition = Partition::new(kind, size, filling);
+    partition.encrypted = true;
+    let mut spec = DiskSpec::new(Architecture::X86_64, Seed::new(Uuid::from_u128(3)));
+    spec.partitions = vec![partition];
+    spec
 }
 
 /// Runs cryptsetup with a passphrase on its standard input; whether it succeeded.
@@ -87,7 +67,6 @@ fn cryptsetup(args: &[&str], passphrase: &[u8]) -> bool {
     let mut child = Process::new("cryptsetup")
         .args(args)
         .stdin(Stdio::piped())
-        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     // It may refuse without reading.
@@ -118,22 +97,33 @@ fn decrypt(partition: &Path) {
     file.set_len(size - LUKS_HEADER).unwrap();
 }
 
+/// Whether the bytes of a text are anywhere in a file.
+fn holds(file: &Path, what: &str) -> bool {
+    let status = Process::new("grep")
+        .args(["--text", "--quiet", what, text(file)])
+        .status()
+        .unwrap();
+    match status.code() {
+        Some(0) => true,
+        Some(1) => false,
+        _ => panic!("grep: {status}"),
+    }
+}
+
 #[test]
-fn root_cryptsetup_decrypts_what_was_encrypted() {
+fn root_encrypted_partition_is_what_cryptsetup_expects() {
     let fixture = Fixture::new();
     let tree = awkward_tree();
-    let mut spec = fixture.spec(PartitionKind::Root, Size::Automatic, tree.path());
-    let slot = spec.layout().unwrap().slots()[0].clone();
-    assert_eq!(slot.size, (1 << 30) + LUKS_HEADER);
-    spec.partitions[0].size = Size::Fixed(300 << 20);
-    let (image, assembled) = fixture.make(&spec, tree.path()).unwrap();
+    let size = Size::Fixed(300 << 20);
+    let spec = spec(FileSystem::Ext4, PartitionKind::Root, size, tree.path());
+    let (image, slot) = fixture.make(&spec, tree.path()).unwrap();
     // The partition is found as what it is for; what it holds is another matter.
     let json: serde_json::Value =
         serde_json::from_str(&tool("sfdisk", &["--json", text(&image)])).unwrap();
     let entry = &json["partitiontable"]["partitions"][0];
     assert_eq!(entry["type"], "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709");
 
-    let partition = extract(&image, &assembled);
+    let partition = extract(&image, &slot);
     let test = [
         "open",
         "--test-passphrase",
@@ -165,45 +155,85 @@ fn root_cryptsetup_decrypts_what_was_encrypted() {
     }
     assert_eq!(dump.matches(": luks2").count(), 1, "{dump}");
 
-    // No file name can be read, and holes stayed holes.
-    let found = Process::new("grep")
-        .args(["--text", "--quiet", "file-with-a-longer-name", text(&image)])
-        .status()
-        .unwrap();
-    assert_eq!(found.code(), Some(1));
-    let on_disk = fs::metadata(&image).unwrap().blocks() * 512;
-    assert!(on_disk < 100 << 20, "{on_disk}");
-    assert_eq!(fs::read_dir(fixture.path("scratch")).unwrap().count(), 0);
-
+    assert!(!holds(&image, "file-with-a-longer-name"));
     decrypt(&partition);
-    tool("e2fsck", &["-fn", text(&partition)]);
-    let names = tool("debugfs", &["-R", "ls /many", text(&partition)]);
-    assert!(names.contains("file-with-a-longer-name-02999"));
-    with_mounted(&partition, "ext4", "ro,noload", |mounted| {
+    assert!(holds(&partition, "file-with-a-longer-name"));
+    check_file_system(&FileSystem::Ext4, &partition);
+    with_mounted(&FileSystem::Ext4, &partition, false, |mounted| {
         assert_same_trees(tree.path(), mounted, true);
     });
-    // What reads as noise in free space must not come back when it is used.
-    with_mounted(&partition, "ext4", "rw", |mounted| {
-        for number in 0..3000 {
-            fs::write(mounted.join(format!("new-{number}")), b"new").unwrap();
-        }
-        let large = File::create(mounted.join("large")).unwrap();
-        large.set_len(200 << 20).unwrap();
-    });
-    tool("e2fsck", &["-fn", text(&partition)]);
 }
 
-/// Mounts a file for the time of a call.
-fn with_mounted(file: &Path, kind: &str, options: &str, call: impl FnOnce(&Path)) {
-    let mount = tempfile::tempdir().unwrap();
-    let options = format!("loop,{options}");
-    tool(
-        "mount",
-        &["-t", kind, "-o", &options, text(file), text(mount.path())],
-    );
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call(mount.path())));
-    tool("umount", &[text(mount.path())]);
-    result.unwrap();
+/// Free space reads as noise once it is decrypted, which no file system may mind: neither when it is
+/// read, nor when that space is used.
+#[test]
+fn root_every_file_system_survives_encryption() {
+    let tree = plain_tree();
+    for file_system in file_systems() {
+        let fixture = Fixture::new();
+        let size = match &file_system {
+            FileSystem::Squashfs(_) => Size::Automatic,
+            _ => Size::Fixed(400 << 20),
+        };
+        let spec = spec(file_system.clone(), PartitionKind::Root, size, tree.path());
+        let (image, slot) = fixture.make(&spec, tree.path()).unwrap();
+        let on_disk = fs::metadata(&image).unwrap().blocks() * 512;
+        let name = file_system.name();
+        println!("{name}: {} MB on the disk", on_disk >> 20);
+        // XFS has a log of 64 MB, all of which must be readable.
+        assert!(on_disk < 150 << 20, "{name}: {on_disk}");
+        assert!(!holds(&image, "recognisable"), "{name}");
+
+        let partition = extract(&image, &slot);
+        decrypt(&partition);
+        check_file_system(&file_system, &partition);
+        with_mounted(&file_system, &partition, false, |mounted| {
+            tool(
+                "diff",
+                &[
+                    "-r",
+                    "--no-dereference",
+                    "--exclude=lost+found",
+                    text(tree.path()),
+                    text(mounted),
+                ],
+            );
+        });
+        if matches!(file_system, FileSystem::Squashfs(_)) {
+            continue;
+        }
+        for _ in 0..2 {
+            with_mounted(&file_system, &partition, true, |mounted| {
+                let new = mounted.join("new");
+                fs::create_dir(&new).unwrap();
+                for number in 0..5000 {
+                    fs::write(new.join(number.to_string()), b"new").unwrap();
+                }
+                fs::write(new.join("large"), vec![1; 150 << 20]).unwrap();
+                File::create(new.join("holes"))
+                    .unwrap()
+                    .set_len(1 << 30)
+                    .unwrap();
+                rustix::fs::syncfs(File::open(&new).unwrap()).unwrap();
+                let holes = fs::read(new.join("holes")).unwrap();
+                assert!(holes.iter().all(|byte| *byte == 0));
+                fs::remove_dir_all(&new).unwrap();
+            });
+            check_file_system(&file_system, &partition);
+        }
+        with_mounted(&file_system, &partition, false, |mounted| {
+            tool(
+                "diff",
+                &[
+                    "-r",
+                    "--no-dereference",
+                    "--exclude=lost+found",
+                    text(tree.path()),
+                    text(mounted),
+                ],
+            );
+        });
+    }
 }
 
 #[test]
@@ -211,9 +241,10 @@ fn root_a_large_sparse_partition_costs_what_its_data_costs() {
     let fixture = Fixture::new();
     let tree = tempfile::tempdir().unwrap();
     fs::write(tree.path().join("file"), vec![1; 50 << 20]).unwrap();
-    let spec = fixture.spec(PartitionKind::Home, Size::Fixed(20 << 30), tree.path());
-    let (image, assembled) = fixture.make(&spec, tree.path()).unwrap();
-    assert_eq!(assembled.layout.slots()[0].size, 20 << 30);
+    let size = Size::Fixed(20 << 30);
+    let spec = spec(FileSystem::Ext4, PartitionKind::Home, size, tree.path());
+    let (image, slot) = fixture.make(&spec, tree.path()).unwrap();
+    assert_eq!(slot.size, 20 << 30);
     let on_disk = fs::metadata(&image).unwrap().blocks() * 512;
     assert!(on_disk < 120 << 20, "{on_disk}");
 }
@@ -224,10 +255,11 @@ fn root_the_same_inputs_give_the_same_layout_but_never_the_same_key() {
     let mut images = Vec::new();
     for _ in 0..2 {
         let fixture = Fixture::new();
-        let spec = fixture.spec(PartitionKind::Home, Size::Fixed(128 << 20), tree.path());
-        let (image, assembled) = fixture.make(&spec, tree.path()).unwrap();
+        let size = Size::Fixed(128 << 20);
+        let spec = spec(FileSystem::Ext4, PartitionKind::Home, size, tree.path());
+        let (image, slot) = fixture.make(&spec, tree.path()).unwrap();
         let table = tool("sfdisk", &["--dump", text(&image)]).replace(text(&image), "");
-        let partition = extract(&image, &assembled);
+        let partition = extract(&image, &slot);
         let dump = tool("cryptsetup", &["luksDump", text(&partition)]);
         let uuid = dump.lines().find(|line| line.starts_with("UUID")).unwrap();
         images.push((table, uuid.to_owned(), fs::read(&partition).unwrap()));
@@ -245,33 +277,40 @@ fn root_too_small_is_said_of_the_whole_partition() {
     let fixture = Fixture::new();
     let tree = tempfile::tempdir().unwrap();
     fs::write(tree.path().join("file"), vec![1; 50 << 20]).unwrap();
-    let tight = fixture.spec(PartitionKind::Home, Size::Fixed(56 << 20), tree.path());
-    let error = fixture.make(&tight, tree.path()).unwrap_err();
+    let spec = |size| {
+        let size = Size::Fixed(size);
+        spec(FileSystem::Ext4, PartitionKind::Home, size, tree.path())
+    };
+    let error = fixture.make(&spec(56 << 20), tree.path()).unwrap_err();
     let DiskError::TooSmall { size, needed, .. } = error else {
         panic!("{error}");
     };
     assert_eq!(size, 56 << 20);
-    assert!(!fixture.path("image.raw").exists());
+    let error = fixture.make(&spec(4096), tree.path()).unwrap_err();
+    let DiskError::BelowLeast { size, least, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!((size, least), (4096, (1 << 20) + LUKS_HEADER));
+    assert!(!fixture.image().exists());
     // What the message asks for is enough.
-    let enough = fixture.spec(PartitionKind::Home, Size::Fixed(needed), tree.path());
-    fixture.make(&enough, tree.path()).unwrap();
+    fixture.make(&spec(needed), tree.path()).unwrap();
 }
 
 #[test]
 fn root_a_failure_leaves_neither_clear_text_nor_an_image() {
     let fixture = Fixture::new();
     let tree = awkward_tree();
-    // A directory that cannot be one makes mke2fs fail halfway; a missing one fails before.
-    let mut spec = fixture.spec(PartitionKind::Root, Size::Automatic, tree.path());
-    spec.partitions[0].filling = Filling::Ext4 {
-        directory: Some(fixture.path("missing")),
+    let size = Size::Automatic;
+    let good = spec(FileSystem::Ext4, PartitionKind::Root, size, tree.path());
+    let mut bad = good.clone();
+    bad.partitions[0].filling = Filling::Files(Files {
+        file_system: FileSystem::Ext4,
+        directory: Some("/nonexistent".into()),
         content: count(tree.path()),
-    };
-    fixture.make(&spec, tree.path()).unwrap_err();
-    let mut nobody = fixture.spec(PartitionKind::Root, Size::Automatic, tree.path());
-    nobody.encryption = None;
-    let error = fixture.make(&nobody, tree.path()).unwrap_err();
+    });
+    // That the scratch directory is left empty is seen to by what these call.
+    fixture.make(&bad, tree.path()).unwrap_err();
+    let error = assemble_with(&good, tree.path(), &fixture.image(), None, &host()).unwrap_err();
     assert!(matches!(error, DiskError::NoPassphrase { .. }), "{error}");
-    assert_eq!(fs::read_dir(fixture.path("scratch")).unwrap().count(), 0);
-    assert!(!fixture.path("image.raw").exists());
+    assert!(!fixture.image().exists());
 }

@@ -3,7 +3,7 @@
 use super::Config;
 use super::error::{Findings, Warning};
 use super::resolve::quoted;
-use super::values::{Architecture, BootProtocol, Encrypt};
+use super::values::{Architecture, BootProtocol, Encrypt, Format};
 
 /// Reports settings that cannot be combined, and those that are dangerous.
 pub(super) fn check(config: &Config, found: &mut Findings) {
@@ -43,6 +43,27 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         found.warn(Warning(format!(
             "{} encrypts nothing without HomeSize or SrvSize",
             quoted(config, "Encrypt")
+        )));
+    }
+    if format == Format::GptBtrfs {
+        for (setting, directory, size) in [
+            ("HomeSize", "/home", config.home_size),
+            ("SrvSize", "/srv", config.srv_size),
+        ] {
+            if size.is_some() {
+                found.warn(Warning(format!(
+                    "{} has no effect with Format={format}: {directory} is a subvolume of the root partition and \
+                     shares its room, which RootSize sets",
+                    quoted(config, setting)
+                )));
+            }
+        }
+    }
+    if config.minimize && config.root_size.is_some() && format.has_root_size() {
+        found.warn(Warning(format!(
+            "{} does not count: {} makes the root partition as small as its files allow",
+            quoted(config, "RootSize"),
+            quoted(config, "Minimize")
         )));
     }
     let pc = matches!(
@@ -115,5 +136,29 @@ mod tests {
         assert!(warnings[0].contains("SIGNATURES OF PACKAGES ARE NOT CHECKED"));
         let warnings = Fixture::new().args("--encrypt=data").warnings();
         assert!(warnings[0].contains("encrypts nothing"));
+    }
+
+    #[test]
+    fn sizes_that_do_not_count_are_pointed_out() {
+        for (args, part) in [
+            (
+                "-t gpt_btrfs --home-size=1G",
+                "/home is a subvolume of the root partition",
+            ),
+            (
+                "-t gpt_btrfs --srv-size=1G",
+                "/srv is a subvolume of the root partition",
+            ),
+            ("--minimize --root-size=2G", "does not count: Minimize"),
+        ] {
+            let warnings = Fixture::new().args(args).warnings();
+            assert!(
+                warnings.len() == 1 && warnings[0].contains(part),
+                "{args}: {warnings:?}"
+            );
+        }
+        for args in ["-t gpt_xfs --home-size=1G --srv-size=1G", "--minimize"] {
+            assert_eq!(Fixture::new().args(args).warnings(), [""; 0], "{args}");
+        }
     }
 }

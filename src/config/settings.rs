@@ -51,8 +51,7 @@ settings! { (cx)
 
     /// What kind of image to write
     format: Format = Format::GptExt4
-        => output("Format", "format").short('t').later("formats other than directory, tar and gpt_ext4")
-            .unless(|c| matches!(c.format, Format::Directory | Format::Tar | Format::GptExt4));
+        => output("Format", "format").short('t');
     /// Where the image is written
     output: PathBuf = PathBuf::new()
         => output("Output", "output").short('o').default_text("image with the format's suffix");
@@ -105,17 +104,15 @@ settings! { (cx)
     /// Compress within the file system: btrfs and squashfs
     compress: Compression = if format.is_squashfs() { Compression::On } else { Compression::Off }
         => output("Compress", "compress").default_text("yes for squashfs, otherwise no")
-            .needs("btrfs or squashfs", |c| c.format.is_btrfs() || c.format.is_squashfs())
-            .later("compression within file systems");
+            .needs("btrfs or squashfs", |c| c.format.is_btrfs() || c.format.is_squashfs());
     /// Another spelling of Compress
     compress_fs: Compression = compress
         => output("CompressFs", "compress-fs").default_text("as Compress")
-            .needs("btrfs or squashfs", |c| c.format.is_btrfs() || c.format.is_squashfs())
-            .later("compression within file systems");
+            .needs("btrfs or squashfs", |c| c.format.is_btrfs() || c.format.is_squashfs());
     /// The program to call instead of mksquashfs
     mksquashfs: Option<PathBuf> = None
         => output("Mksquashfs", "mksquashfs").auto(Auto::Script("mkosi.mksquashfs-tool"))
-            .needs("squashfs", |c| c.format.is_squashfs()).later("squashfs");
+            .needs("squashfs", |c| c.format.is_squashfs());
     /// Compress the finished image with xz
     xz: bool = false
         => output("XZ", "xz").default_text("yes for tar, otherwise no");
@@ -145,7 +142,7 @@ settings! { (cx)
         => output("ManifestFormat", "manifest-format");
     /// Shrink the root file system to what it holds
     minimize: bool = false
-        => output("Minimize", "minimize").needs(DISK, |c| c.format.is_disk()).later("shrinking");
+        => output("Minimize", "minimize").needs(DISK, |c| c.format.is_disk());
     /// The machine id of the image, 32 hexadecimal digits
     machine_id: Option<String> = None
         => output("MachineID", "machine-id").also(&["MachineId"]);
@@ -165,7 +162,7 @@ settings! { (cx)
     /// Sign the values that a TPM will measure at boot
     sign_expected_pcr: bool = false
         => output("SignExpectedPCR", "sign-expected-pcr").needs(BOOTABLE, |c| c.bootable).later("signed PCR values");
-    /// Write partitions and kernel as files of their own too
+    /// Write the root partition and its hash tree as files of their own too
     split_artifacts: bool = false
         => output("SplitArtifacts", "split-artifacts").needs(DISK, |c| c.format.is_disk());
     /// Write a /usr partition in place of a root partition
@@ -276,13 +273,13 @@ settings! { (cx)
         => partitions("XBootldrSize", "xbootldr-size").needs(BOOTABLE, |c| c.bootable).later("boot loaders");
     /// The size of a swap partition
     swap_size: Option<Size> = None
-        => partitions("SwapSize", "swap-size").needs(DISK, |c| c.format.is_disk()).later("swap partitions");
+        => partitions("SwapSize", "swap-size").needs(DISK, |c| c.format.is_disk());
     /// The size of a /home partition
     home_size: Option<Size> = None
-        => partitions("HomeSize", "home-size").needs(DISK, |c| c.format.is_disk()).later("home partitions");
+        => partitions("HomeSize", "home-size").needs(DISK, |c| c.format.is_disk());
     /// The size of a /srv partition
     srv_size: Option<Size> = None
-        => partitions("SrvSize", "srv-size").needs(DISK, |c| c.format.is_disk()).later("srv partitions");
+        => partitions("SrvSize", "srv-size").needs(DISK, |c| c.format.is_disk());
     /// The image to extend
     base_image: Option<PathBuf> = None
         => partitions("BaseImage", "base-image").later("base images");

@@ -77,7 +77,11 @@ mod tests {
             ("", vec![]),
             ("-t tar", vec![]),
             ("-t directory", vec![]),
-            ("-t gpt_btrfs", vec!["Format"]),
+            (
+                "-t gpt_btrfs --compress --minimize --swap-size=1G --home-size=1G",
+                vec![],
+            ),
+            ("-t plain_squashfs --compress=lz4", vec![]),
             ("-d fedora", vec!["Distribution"]),
             (
                 "--esp-size=1G --kernel-command-line=x --boot-protocols=bios --secure-boot",

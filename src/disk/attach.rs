@@ -17,18 +17,13 @@ pub struct AttachedImage {
     // In the order in which they were mounted, each with the device below it.
     mounts: Vec<(Mount, LoopDevice)>,
     path: PathBuf,
+    writable: Vec<PathBuf>,
 }
-
-/// Where a kind of partition belongs in the tree.
-const PLACES: [(PartitionKind, &str); 3] = [
-    (PartitionKind::Root, ""),
-    (PartitionKind::Home, "home"),
-    (PartitionKind::Srv, "srv"),
-];
 
 impl AttachedImage {
     /// Mounts the image's root partition on the empty directory `target`, and its home and srv
-    /// partitions inside.
+    /// partitions inside; or the file system that fills the image. With `read_only`, or where the
+    /// partition table says so, nothing can be written to the root.
     ///
     /// # Errors
     /// When the image has no root partition that this kernel can mount.
@@ -38,27 +33,36 @@ impl AttachedImage {
         target: &Path,
         read_only: bool,
     ) -> Result<Self, DiskError> {
-        let slots = partitions(image)?;
         let mut attached = Self {
             mounts: Vec::new(),
             path: target.to_owned(),
+            writable: Vec::new(),
         };
-        for (kind, place) in PLACES {
+        let slots = match whole(image)? {
+            Some(whole) => {
+                attached.mount(image, &whole, target, read_only)?;
+                return Ok(attached);
+            }
+            None => partitions(image)?,
+        };
+        let slot = |kind| {
             let wanted = types::type_uuid(kind, architecture);
-            let Some(slot) = slots.iter().find(|slot| slot.type_uuid == wanted) else {
-                if kind == PartitionKind::Root {
-                    return Err(DiskError::NoRootPartition {
-                        image: image.to_owned(),
-                    });
-                }
+            slots.iter().find(|slot| slot.type_uuid == wanted)
+        };
+        let root = slot(PartitionKind::Root).ok_or_else(|| DiskError::NoRootPartition {
+            image: image.to_owned(),
+        })?;
+        attached.mount(image, root, target, read_only || root.read_only)?;
+        for kind in PartitionKind::ALL {
+            let (Some(place), Some(slot)) = (kind.mount_point(), slot(kind)) else {
                 continue;
             };
-            let target = if place.is_empty() {
-                target.to_owned()
-            } else {
-                mount_point_inside(target, Path::new(place)).map_err(DiskError::Host)?
-            };
-            attached.mount(image, slot, &target, read_only)?;
+            let target = mount_point_inside(target, Path::new(place)).map_err(DiskError::Host)?;
+            // A read-only system has its data where it can be written.
+            attached.mount(image, slot, &target, slot.read_only)?;
+            if !slot.read_only {
+                attached.writable.push(Path::new("/").join(place));
+            }
         }
         Ok(attached)
     }
@@ -70,7 +74,6 @@ impl AttachedImage {
         target: &Path,
         read_only: bool,
     ) -> Result<(), DiskError> {
-        let read_only = read_only || slot.read_only;
         let kind = file_system(image, slot.offset)?;
         if kind == LUKS {
             return Err(DiskError::Encrypted {
@@ -82,11 +85,19 @@ impl AttachedImage {
             size: slot.size,
             read_only,
         };
+        // Another image with the same identifier may be mounted: that of an equal build.
+        let unique = if kind == "xfs" { "nouuid" } else { "" };
         let device = LoopDevice::attach(image, options).map_err(DiskError::Host)?;
-        let mount =
-            Mount::device(device.path(), target, kind, read_only, "").map_err(DiskError::Host)?;
+        let mount = Mount::device(device.path(), target, kind, read_only, unique)
+            .map_err(DiskError::Host)?;
         self.mounts.push((mount, device));
         Ok(())
+    }
+
+    /// Where, as seen from inside, data can be written even if the root is read-only.
+    #[must_use]
+    pub fn writable(&self) -> &[PathBuf] {
+        &self.writable
     }
 
     /// The directory where the image's root is.
@@ -123,6 +134,22 @@ pub(super) struct Found {
     pub(super) offset: u64,
     pub(super) size: u64,
     read_only: bool,
+}
+
+/// All of an image that is a file system without a partition table.
+fn whole(image: &Path) -> Result<Option<Found>, DiskError> {
+    match file_system(image, 0) {
+        Ok(_) => {}
+        Err(DiskError::UnknownFileSystem { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let metadata = fs::metadata(image).map_err(DiskError::io("read", image))?;
+    Ok(Some(Found {
+        type_uuid: Uuid::nil(),
+        offset: 0,
+        size: metadata.len(),
+        read_only: false,
+    }))
 }
 
 /// Reads the primary partition table (UEFI specification, sections 5.3.2 and 5.3.3).

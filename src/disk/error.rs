@@ -1,11 +1,13 @@
 //! What can go wrong while a disk image is made.
 
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::verity::VerityError;
 use super::{LUKS_HEADER, LayoutError, PartitionKind, size_text};
 use crate::host::{CommandError, HostError, printable_path};
+use crate::tree::TreeError;
 
 /// Why there is no disk image.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,21 @@ pub enum DiskError {
         size: u64,
         /// The smallest size in bytes that is sure to hold its files.
         needed: u64,
+    },
+    /// A partition is smaller than its file system can be.
+    #[error(
+        "the {} partition has {} but {} {name} file system needs {}; {}",
+        kind.short_name(), size_text(*size), article(name), size_text(*least), remedy(*kind, *least)
+    )]
+    BelowLeast {
+        /// Which partition.
+        kind: PartitionKind,
+        /// The file system.
+        name: &'static str,
+        /// The partition's size in bytes.
+        size: u64,
+        /// The smallest possible size in bytes.
+        least: u64,
     },
     /// Too little for swap space.
     #[error("the swap partition has {} but swap space needs {least}; set SwapSize={least} or more",
@@ -47,9 +64,9 @@ pub enum DiskError {
         size: u64,
         /// A size in bytes that should hold its files.
         needed: u64,
-        /// What the program said.
+        /// What the program or the kernel said.
         #[source]
-        source: CommandError,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// More files than the file system can count.
     #[error("the {} partition would hold {inodes} files; an ext4 file system of {} can hold {limit}",
@@ -159,12 +176,40 @@ pub enum DiskError {
         /// Where the partition begins.
         offset: u64,
     },
+    /// No loop device for a file system that only the kernel can fill.
+    #[error(
+        "the kernel fills {name} file systems, through a loop device, and there is none to be had \
+         (in a container, it needs /dev/loop-control and the right to use loop devices)"
+    )]
+    NoLoopDevice {
+        /// The file system.
+        name: &'static str,
+        /// The system's reason.
+        #[source]
+        source: Box<HostError>,
+    },
+    /// The kernel does not know a file system.
+    #[error(
+        "this host's kernel cannot mount {name}, which takes it to fill one; load or install its module"
+    )]
+    NotMountable {
+        /// The file system.
+        name: &'static str,
+    },
+    /// Files could not be copied.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
     /// The operating system refused.
     #[error(transparent)]
     Host(#[from] HostError),
     /// A file system that was just made is not what was asked for.
-    #[error("mkfs.ext4 left an unexpected file system in {path}: {what}")]
+    #[error(
+        "{program} left something unexpected in {}: {what}",
+        printable_path(path)
+    )]
     Unexpected {
+        /// Who made it.
+        program: String,
         /// The image.
         path: PathBuf,
         /// What is odd about it.
@@ -186,13 +231,31 @@ impl DiskError {
         }
     }
 
-    /// The same about the whole of an encrypted partition: its file system is smaller.
-    pub(super) fn of_encrypted(mut self) -> Self {
-        if let Self::TooSmall { size, needed, .. } | Self::Full { size, needed, .. } = &mut self {
-            *size = size.saturating_add(LUKS_HEADER);
-            *needed = needed.saturating_add(LUKS_HEADER);
+    /// The same about a whole partition of `whole` bytes: an encrypted one is larger than the file
+    /// system in it.
+    pub(super) fn of_partition(mut self, whole: u64) -> Self {
+        if let Self::TooSmall { size, needed, .. }
+        | Self::Full { size, needed, .. }
+        | Self::BelowLeast {
+            size,
+            least: needed,
+            ..
+        } = &mut self
+        {
+            let around = if whole > *size { LUKS_HEADER } else { 0 };
+            *size = whole;
+            *needed = needed.saturating_add(around);
         }
         self
+    }
+}
+
+fn article(name: &str) -> &'static str {
+    // XFS begins with the sound of a vowel.
+    if name.starts_with(['e', 'x']) {
+        "an"
+    } else {
+        "a"
     }
 }
 

@@ -22,13 +22,13 @@ pub fn data_extents(file: &File, offset: u64, size: u64) -> io::Result<Vec<Exten
     let mut extents = Vec::new();
     let mut position = offset;
     while position < end {
-        let start = match seek(file, SeekFrom::Data(position)) {
-            Ok(start) if start < end => start,
+        let (start, stop) = match seek(file, SeekFrom::Data(position)) {
+            Ok(start) if start < end => (start, seek(file, SeekFrom::Hole(start))?.min(end)),
             // Nothing but a hole up to the end.
             Ok(_) | Err(Errno::NXIO) => break,
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => (position, end),
             Err(e) => return Err(e.into()),
         };
-        let stop = seek(file, SeekFrom::Hole(start))?.min(end);
         extents.push(Extent { start, end: stop });
         position = stop;
     }

@@ -1,7 +1,9 @@
 //! What a partition is for, and what follows from it.
 
+use serde::Serialize;
+
 /// The partitions an image can have, in their order on the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub enum PartitionKind {
     /// The EFI system partition.
     Esp,
@@ -61,6 +63,16 @@ impl PartitionKind {
             Self::Srv => "srv",
             Self::Root => "root",
             Self::RootVerity => "verity",
+        }
+    }
+
+    /// The directory of a tree that gets this partition of its own, and at which it is mounted.
+    #[must_use]
+    pub const fn mount_point(self) -> Option<&'static str> {
+        match self {
+            Self::Home => Some("home"),
+            Self::Srv => Some("srv"),
+            _ => None,
         }
     }
 

@@ -1,34 +1,44 @@
 //! Disk images: partitions and file systems, put together from a finished tree in one sparse file.
 
+mod ask;
 mod assemble;
 mod attach;
+pub mod btrfs;
 mod content;
 mod draw;
 mod error;
 pub mod ext4;
 mod extents;
+mod file_system;
 pub mod gpt;
 mod identity;
 mod kind;
 pub mod layout;
 mod luks;
+mod mounted;
 mod seal;
 mod size_text;
+mod sparse;
+mod spec;
 mod split;
+pub mod squashfs;
 pub mod swap;
 pub mod types;
 pub mod verity;
+pub mod xfs;
 
-pub use assemble::{Assembled, DiskSpec, Filling, Partition, Size, assemble};
+pub use assemble::{Assembled, Site, assemble};
 pub use attach::{AttachedImage, host_dissects};
 pub use content::Content;
 pub use draw::{Style, draw};
 pub use error::DiskError;
+pub use file_system::{FileSystem, Place, Room, Volume};
 pub use identity::Seed;
 pub use kind::PartitionKind;
 pub use layout::{Layout, LayoutError};
-pub use luks::{Encryption, HEADER as LUKS_HEADER, Passphrase};
+pub use luks::{HEADER as LUKS_HEADER, Passphrase};
 pub use seal::verify;
 pub use size_text::size_text;
+pub use spec::{DiskSpec, Files, Filling, Partition, Size};
 pub use split::split;
 pub use types::Architecture;

@@ -5,32 +5,27 @@ use std::path::Path;
 
 use super::artifacts::stage;
 use super::site::Site;
-use super::{EngineError, StepError};
+use super::{EngineError, StepError, file_systems};
 use crate::disk::verity::{Hash, hash_text};
-use crate::disk::{self, Assembled, DiskSpec, Encryption, PartitionKind};
+use crate::disk::{self, Assembled, PartitionKind};
 use crate::host::Host;
 use crate::plan::Disk;
 
-/// Makes the image `target` that `spec` describes, and what `disk` asks for besides.
+/// Makes the image `target`, and what `disk` asks for besides.
 pub(super) fn write(
     disk: &Disk,
-    mut spec: DiskSpec,
     target: &Path,
     site: &mut Site<'_>,
     host: &Host,
-) -> Result<String, StepError> {
-    spec.encryption = site.build.passphrase.map(|passphrase| Encryption {
-        passphrase: passphrase.clone(),
-        scratch: site.scratch.clone(),
-    });
-    let assembled = disk::assemble(&spec, &site.tree, target, host)?;
+) -> Result<(), StepError> {
+    let assembled = file_systems::write_disk(disk.spec()?, target, site, host)?;
     if let Some(hash) = &assembled.root_hash {
         write_root_hash(hash, site)?;
     }
     if disk.split() {
         split(&assembled, target, site, host)?;
     }
-    Ok(String::new())
+    Ok(())
 }
 
 /// One line, as `veritysetup --root-hash-file=` and systemd read it.

@@ -4,6 +4,7 @@ mod artifacts;
 mod disk_image;
 mod error;
 pub mod events;
+mod file_systems;
 mod placing;
 mod publish;
 mod run;

@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, fdatasync, fsync
 use super::placing::Placing;
 use super::scratch::{OUT, Scratch};
 use super::{Artifact, EngineError};
-use crate::host::{Host, Report};
+use crate::host::{Host, Report, clear_subvolume_read_only, set_subvolume_read_only};
 
 /// What a power failure right after a build may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +46,7 @@ pub struct Staging {
     options: PublishOptions,
     artifacts: Vec<OsString>,
     retired: Vec<OsString>,
+    frozen: Vec<OsString>,
 }
 
 impl Staging {
@@ -67,6 +68,7 @@ impl Staging {
             options,
             artifacts: Vec::new(),
             retired: Vec::new(),
+            frozen: Vec::new(),
         })
     }
 
@@ -103,6 +105,14 @@ impl Staging {
         Ok(())
     }
 
+    /// Announces that the artifact `artifact`, a btrfs subvolume, gets the read-only flag as soon as
+    /// it is in place: with it, it could not be put there.
+    pub fn freeze(&mut self, artifact: &Path) -> Result<(), EngineError> {
+        let name = artifact.file_name().unwrap_or(artifact.as_os_str());
+        self.frozen.push(checked(name)?);
+        Ok(())
+    }
+
     /// Gives all artifacts their names, in the order in which they were announced. When one cannot
     /// have its name, those before it are taken back, and what they replaced stands there again.
     pub fn publish(self, host: &Host) -> Result<Vec<Artifact>, EngineError> {
@@ -116,6 +126,14 @@ impl Staging {
         if host.cancel.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
+        // A subvolume with the read-only flag cannot be moved away either.
+        let thawed: Vec<PathBuf> = self
+            .artifacts
+            .iter()
+            .chain(&self.retired)
+            .map(|name| self.output.join(name))
+            .filter(|path| self.options.replace && clear_subvolume_read_only(path))
+            .collect();
         let mut placing = Placing::new(&self.output, &new, &old);
         let placed = self
             .artifacts
@@ -126,9 +144,23 @@ impl Staging {
                     .iter()
                     .try_for_each(|name| placing.retire(name))
             })
+            .and_then(|()| {
+                self.frozen.iter().try_for_each(|name| {
+                    set_subvolume_read_only(&self.output.join(name), true)
+                        .map_err(EngineError::Host)
+                })
+            })
             .and_then(|()| self.sync_names());
         if let Err(error) = placed {
-            if placing.take_back().is_err() {
+            for name in &self.frozen {
+                clear_subvolume_read_only(&self.output.join(name));
+            }
+            let taken_back = placing.take_back();
+            for path in &thawed {
+                // Nobody is left to tell; what failed before says what matters.
+                let _ = set_subvolume_read_only(path, true);
+            }
+            if taken_back.is_err() {
                 return Err(EngineError::NotPutBack {
                     directory: self.output,
                     kept: self.scratch.keep(),
@@ -197,8 +229,8 @@ fn checked(name: &OsStr) -> Result<OsString, EngineError> {
 fn tree_size(path: &Path) -> (u64, u64) {
     let mut seen = HashSet::new();
     let mut total = (0, 0);
-    let entries = walkdir::WalkDir::new(path).same_file_system(true);
-    for metadata in entries
+    // Subvolumes inside look like other file systems.
+    for metadata in walkdir::WalkDir::new(path)
         .into_iter()
         .flatten()
         .filter_map(|e| e.metadata().ok())

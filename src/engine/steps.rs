@@ -4,15 +4,16 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::file_systems::{self, content};
 use super::site::Site;
 use super::{EngineError, artifacts, disk_image};
-use crate::disk::{Content, DiskError};
+use crate::disk::DiskError;
 use crate::host::Host;
 use crate::installer::{self, InstallError, Request};
 use crate::output::{self, OutputError};
 use crate::plan::{Action, CleanUp, Image, PlanError, RootPassword, TreeSource};
 use crate::scripts::{self, ScriptError};
-use crate::tree::{self, CleanPackageMetadata, CopyOptions, Owner, Root, TreeError};
+use crate::tree::{self, CleanPackageMetadata, CopyOptions, Root, TreeError};
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -139,23 +140,6 @@ fn clean(what: &CleanUp, site: &Site<'_>, host: &Host) -> Result<(), StepError> 
     Ok(())
 }
 
-/// Counts over the whole tree.
-fn content(site: &Site<'_>, host: &Host) -> Result<Content, StepError> {
-    let root = Root::open(&site.tree)?;
-    let size = tree::measure(&root, Path::new(""), &[], &host.cancel)?;
-    Ok(Content {
-        data_bytes: size.data_bytes,
-        inodes: size.inodes,
-        directories: size.dirs,
-        names: size.inodes,
-        name_bytes: size.dir_bytes,
-        long_symlinks: size.symlink_bytes / BLOCK,
-        with_xattrs: size.xattr_bytes / BLOCK,
-    })
-}
-
-/// The block size that trees are measured in.
-const BLOCK: u64 = 4096;
 
 fn write_image(image: &Image, site: &mut Site<'_>, host: &Host) -> Result<String, StepError> {
     let epoch = site.build.context.source_date_epoch;
@@ -171,15 +155,24 @@ fn write_image(image: &Image, site: &mut Site<'_>, host: &Host) -> Result<String
                 compression: *compression,
                 strip_selinux: *strip_selinux,
                 latest: epoch,
-                expected: content(site, host)?.data_bytes,
+                expected: content(&site.tree, host)?.data_bytes,
                 digest: site.build.plan.has_checksums(),
             };
             let digest = output::tar::pack(&site.tree, &target, &options, host)?;
             artifacts::remember(digest, &target, site);
         }
-        Image::Disk(disk) => {
-            let spec = disk.spec(content(site, host)?)?;
-            return disk_image::write(disk, spec, &target, site, host);
+        Image::Subvolume {
+            compress,
+            read_only,
+        } => {
+            file_systems::write_subvolume(*compress, &target, site, host)?;
+            if *read_only {
+                site.staging.freeze(site.build.names.image())?;
+            }
+        }
+        Image::Disk(disk) => disk_image::write(disk, &target, site, host)?,
+        Image::Plain { file_system, uuid } => {
+            file_systems::write_plain(file_system, *uuid, &target, site, host)?;
         }
     }
     Ok(String::new())
@@ -195,10 +188,7 @@ fn move_tree(tree: &Path, target: &Path, host: &Host) -> Result<(), StepError> {
         }
         Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
             fs::create_dir(target).map_err(EngineError::path("create", target))?;
-            let options = CopyOptions {
-                owner: Owner::Keep,
-                ..CopyOptions::default()
-            };
+            let options = CopyOptions::faithful(None);
             let (report, cancel) = (host.report.as_ref(), &host.cancel);
             let root = Root::open(target)?;
             tree::copy_tree(&root, tree, Path::new(""), &options, report, cancel)?;

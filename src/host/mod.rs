@@ -43,4 +43,7 @@ pub use remove::{remove, remove_contents};
 pub use report::{Quiet, Report};
 pub use runner::{Host, Runner};
 pub use search::SearchPath;
+pub use subvolume::{
+    BtrfsUsage, clear_subvolume_read_only, create_subvolume, is_btrfs, set_subvolume_read_only,
+};
 pub use user::{CallingUser, calling_user, is_root, set_umask};

@@ -3,26 +3,43 @@
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::partitions::{Wanted, wanted};
 use super::{Context, PlanError, artifacts, derived_uuid};
 use crate::config::Config;
-use crate::config::values::{Encrypt, Format};
-use crate::disk::{Architecture, Content, DiskSpec, Filling, Partition, PartitionKind, Seed, Size};
-use crate::output::Compression;
+use crate::config::values::{Compression, Format};
+use crate::disk::btrfs::{self, Btrfs};
+use crate::disk::squashfs::{self, Squashfs};
+use crate::disk::{Architecture, DiskSpec, FileSystem, Seed};
+use crate::output;
 
 /// The output's form.
 #[derive(Clone, Debug, Serialize)]
 pub enum Image {
     /// The tree itself.
     Directory,
+    /// A btrfs subvolume.
+    Subvolume {
+        /// What compresses its files.
+        compress: Option<btrfs::Algorithm>,
+        /// It is marked read-only.
+        read_only: bool,
+    },
     /// An archive of it.
     Tar {
         /// Leaves `security.selinux` out.
         strip_selinux: bool,
         /// What it is compressed with.
-        compression: Option<Compression>,
+        compression: Option<output::Compression>,
     },
     /// A disk image.
     Disk(Disk),
+    /// A file system without a partition table.
+    Plain {
+        /// Which one.
+        file_system: FileSystem,
+        /// Its identifier, where it has any.
+        uuid: Uuid,
+    },
 }
 
 /// A disk image before its tree is known.
@@ -34,18 +51,12 @@ pub struct Disk {
     seed: Uuid,
     /// The first sector that partitions may use.
     first_lba: u64,
-    /// Size of the root partition in bytes; else what the tree needs.
-    root_size: Option<u64>,
-    /// The root file system is never written.
-    read_only: bool,
+    /// Its partitions.
+    partitions: Vec<Wanted>,
     /// Seconds since 1970 that no time stamp exceeds.
     latest: Option<u64>,
     /// A hash tree protects the root partition.
     verity: bool,
-    /// The root partition is encrypted.
-    encrypt_root: bool,
-    /// The home and srv partitions are encrypted.
-    encrypt_data: bool,
     /// Partitions are written as files of their own, too.
     split: bool,
 }
@@ -56,18 +67,39 @@ impl Image {
     pub fn title(&self) -> &'static str {
         match self {
             Self::Directory => "Finishing the directory",
+            Self::Subvolume { .. } => "Making the subvolume",
             Self::Tar { .. } => "Writing the archive",
             Self::Disk(_) => "Writing the disk image",
+            Self::Plain { .. } => "Writing the file system",
+        }
+    }
+
+    /// Whether making it takes a passphrase.
+    pub(super) fn encrypts(&self) -> bool {
+        match self {
+            Self::Disk(disk) => disk.spec().is_ok_and(|spec| spec.encrypts()),
+            _ => false,
+        }
+    }
+
+    /// The programs that making it takes.
+    pub(super) fn tools(&self) -> Vec<String> {
+        match self {
+            Self::Directory | Self::Subvolume { .. } => Vec::new(),
+            Self::Tar { .. } => vec!["tar".to_owned()],
+            // An architecture without partition types was refused when the plan was made.
+            Self::Disk(disk) => disk.spec().map(|spec| spec.tools()).unwrap_or_default(),
+            Self::Plain { file_system, .. } => file_system.tools(),
         }
     }
 }
 
 impl Disk {
-    /// The image's partitions, given what the root file system will hold.
+    /// The image, with nothing known of what its file systems will hold.
     ///
     /// # Errors
     /// When partition tables have no type for this architecture.
-    pub fn spec(&self, content: Content) -> Result<DiskSpec, PlanError> {
+    pub fn spec(&self) -> Result<DiskSpec, PlanError> {
         let architecture =
             Architecture::from_name(&self.architecture).ok_or_else(|| PlanError::Setting {
                 setting: "Architecture",
@@ -77,37 +109,18 @@ impl Disk {
                     self.architecture
                 ),
             })?;
-        let size = self.root_size.map_or(Size::Automatic, Size::Fixed);
-        let filling = Filling::Ext4 {
-            directory: None,
-            content,
-        };
-        let mut root = Partition::new(PartitionKind::Root, size, filling);
-        root.read_only = self.read_only;
         let mut spec = DiskSpec::new(architecture, Seed::new(self.seed));
         spec.first_lba = self.first_lba;
         spec.latest = self.latest;
+        spec.partitions = self.partitions.iter().map(Wanted::partition).collect();
         spec.verity = self.verity;
-        spec.partitions = vec![root];
-        for partition in &mut spec.partitions {
-            partition.encrypted = self.encrypts(partition.kind);
-        }
         Ok(spec)
     }
 
     /// Whether partitions are written as files of their own, too.
     #[must_use]
-    pub fn split(&self) -> bool {
+    pub const fn split(&self) -> bool {
         self.split
-    }
-
-    /// Whether partitions of this kind are encrypted.
-    fn encrypts(&self, kind: PartitionKind) -> bool {
-        match kind {
-            PartitionKind::Root => self.encrypt_root,
-            PartitionKind::Home | PartitionKind::Srv => self.encrypt_data,
-            _ => false,
-        }
     }
 }
 
@@ -117,46 +130,84 @@ pub(super) fn image(
     context: &Context,
     errors: &mut Vec<PlanError>,
 ) -> Option<Image> {
-    match config.format {
-        Format::Directory => Some(Image::Directory),
-        Format::Tar => Some(Image::Tar {
+    let image = match config.format {
+        Format::Directory => Image::Directory,
+        Format::Subvolume => Image::Subvolume {
+            compress: in_btrfs(config.compress),
+            read_only: config.read_only,
+        },
+        Format::Tar => Image::Tar {
             strip_selinux: config.tar_strip_selinux_context,
             compression: artifacts::compression(config),
-        }),
-        Format::GptExt4 => {
-            let disk = disk(config, context);
-            let layout = disk.spec(Content::default()).and_then(|spec| {
-                spec.preview().map_err(|problem| PlanError::Setting {
-                    setting: "Partitions",
-                    problem: problem.to_string(),
-                })
-            });
-            match layout {
-                Ok(_) => Some(Image::Disk(disk)),
-                Err(problem) => {
-                    errors.push(problem);
-                    None
-                }
-            }
+        },
+        Format::PlainSquashfs => Image::Plain {
+            file_system: file_system(config),
+            uuid: derived_uuid(context.seed, "image"),
+        },
+        Format::GptExt4 | Format::GptXfs | Format::GptBtrfs | Format::GptSquashfs => {
+            Image::Disk(disk(config, context))
         }
-        // `config::unsupported` has named it.
-        _ => None,
+    };
+    if let Image::Disk(disk) = &image {
+        let layout = disk.spec().and_then(|spec| {
+            spec.preview().map_err(|problem| PlanError::Setting {
+                setting: "Partitions",
+                problem: problem.to_string(),
+            })
+        });
+        if let Err(problem) = layout {
+            errors.push(problem);
+            return None;
+        }
     }
+    Some(image)
 }
 
-/// The disk that a configuration asks for, whatever its root file system.
-#[must_use]
-pub fn disk(config: &Config, context: &Context) -> Disk {
+fn disk(config: &Config, context: &Context) -> Disk {
     Disk {
         architecture: config.architecture.as_str().to_owned(),
         seed: derived_uuid(context.seed, "disk"),
         first_lba: config.gpt_first_lba,
-        root_size: config.root_size.map(|size| size.bytes()),
-        read_only: config.read_only,
+        partitions: wanted(config),
         latest: context.source_date_epoch,
         verity: config.verity,
-        encrypt_root: config.encrypt == Some(Encrypt::All),
-        encrypt_data: config.encrypt.is_some(),
         split: config.split_artifacts,
+    }
+}
+
+/// The root file system.
+pub(super) fn file_system(config: &Config) -> FileSystem {
+    match config.format {
+        Format::GptXfs => FileSystem::Xfs,
+        Format::GptBtrfs | Format::Subvolume => FileSystem::Btrfs(Btrfs {
+            compress: in_btrfs(config.compress),
+        }),
+        Format::GptSquashfs | Format::PlainSquashfs => FileSystem::Squashfs(Squashfs {
+            compress: in_squashfs(config.compress),
+            program: config.mksquashfs.clone(),
+        }),
+        Format::GptExt4 | Format::Directory | Format::Tar => FileSystem::Ext4,
+    }
+}
+
+fn in_btrfs(compression: Compression) -> Option<btrfs::Algorithm> {
+    match compression {
+        // `config` refuses the last two here.
+        Compression::Off | Compression::Lz4 | Compression::Xz => None,
+        Compression::On | Compression::Zstd => Some(btrfs::Algorithm::Zstd),
+        Compression::Zlib => Some(btrfs::Algorithm::Zlib),
+        Compression::Lzo => Some(btrfs::Algorithm::Lzo),
+    }
+}
+
+fn in_squashfs(compression: Compression) -> Option<squashfs::Algorithm> {
+    match compression {
+        Compression::Off => None,
+        Compression::On => Some(squashfs::Algorithm::Quick),
+        Compression::Zlib => Some(squashfs::Algorithm::Gzip),
+        Compression::Lzo => Some(squashfs::Algorithm::Lzo),
+        Compression::Lz4 => Some(squashfs::Algorithm::Lz4),
+        Compression::Xz => Some(squashfs::Algorithm::Xz),
+        Compression::Zstd => Some(squashfs::Algorithm::Zstd),
     }
 }

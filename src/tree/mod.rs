@@ -4,6 +4,7 @@
 //! All of it goes through [`Root`], which resolves every path beneath the image's root.
 
 mod archive;
+mod aside;
 mod attributes;
 mod cleanup;
 mod copy;
@@ -27,6 +28,7 @@ mod stat;
 mod xattrs;
 
 pub use archive::{Extracted, extract};
+pub use aside::set_aside;
 pub use cleanup::{clean_up, remove_host_keys};
 pub use copy::{Copied, CopyOptions, Owner, Select, copy_tree};
 pub use docs::remove_docs;

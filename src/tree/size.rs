@@ -33,6 +33,10 @@ pub struct TreeSize {
     pub inodes: u64,
     /// Directories, the top one too.
     pub dirs: u64,
+    /// Names in directories, those of one file each for itself.
+    pub names: u64,
+    /// The lengths of these names in bytes.
+    pub name_bytes: u64,
     /// Names in directories, in blocks of 4096 bytes per directory: 8 bytes and the name, rounded up
     /// to 4, for each entry.
     pub dir_bytes: u64,
@@ -58,6 +62,8 @@ impl TreeSize {
             data_bytes: self.data_bytes + other.data_bytes,
             inodes: self.inodes + other.inodes,
             dirs: self.dirs + other.dirs,
+            names: self.names + other.names,
+            name_bytes: self.name_bytes + other.name_bytes,
             dir_bytes: self.dir_bytes + other.dir_bytes,
             symlinks: self.symlinks + other.symlinks,
             symlink_bytes: self.symlink_bytes + other.symlink_bytes,
@@ -158,7 +164,10 @@ impl<'s> Job<'_> {
             list(dir).map_err(|e| self.root.failed("list", path, e))?
         };
         for entry in entries {
-            names += 8 + (entry.name.len() as u64).next_multiple_of(4);
+            let length = entry.name.len() as u64;
+            size.names += 1;
+            size.name_bytes += length;
+            names += 8 + length.next_multiple_of(4);
             if entry.kind == Kind::Directory {
                 let dir = Arc::clone(dir);
                 let below = path.join(&entry.name);
@@ -286,6 +295,8 @@ mod tests {
             data_bytes: 8192 + 4096 + 102_400,
             inodes: 11,
             dirs: 5,
+            names: 11,
+            name_bytes: 51,
             dir_bytes: 5 * 4096,
             symlinks: 2,
             symlink_bytes: 4096,
@@ -296,6 +307,8 @@ mod tests {
             data_bytes: 8192 + 4096,
             inodes: 9,
             dirs: 4,
+            names: 9,
+            name_bytes: all.name_bytes - 7,
             dir_bytes: 4 * 4096,
             ..all
         };

@@ -71,6 +71,10 @@ pub struct Metadata {
     pub id: (u64, u64),
     /// Time of the last change of the content: seconds since 1970 and nanoseconds.
     pub mtime: (i64, u32),
+    /// Major and minor number of the device that a device file stands for.
+    pub device: (u32, u32),
+    /// Whether that is a device of blocks.
+    pub is_block_device: bool,
 }
 
 impl Metadata {
@@ -109,6 +113,8 @@ impl Metadata {
                 stat.stx_ino,
             ),
             mtime: (stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec),
+            device: (stat.stx_rdev_major, stat.stx_rdev_minor),
+            is_block_device: FileType::from_raw_mode(raw) == FileType::BlockDevice,
         })
     }
 }

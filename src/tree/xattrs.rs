@@ -110,23 +110,30 @@ pub(crate) fn set(of: Of<'_>, name: &CStr, value: &[u8]) -> Result<()> {
 /// labels come from the host's policy, overlayfs' marks from how a tree happens to be stored, and
 /// file systems have attributes of their own that mean nothing elsewhere.
 pub(crate) fn travels(name: &CStr) -> bool {
+    let general = is_general(name);
     let name = name.to_bytes();
-    let own = [&b"user."[..], b"security.", b"trusted."]
-        .iter()
-        .any(|space| name.starts_with(space))
-        || name == b"system.posix_acl_access"
-        || name == b"system.posix_acl_default";
-    own && name != b"security.selinux"
+    general
+        && name != b"security.selinux"
         && !name.starts_with(b"trusted.overlay.")
         && !name.starts_with(b"user.overlay.")
 }
 
-/// Copies the attributes that travel; returns the names of those that the target's file system does
-/// not take.
-pub(crate) fn copy(from: Of<'_>, to: Of<'_>) -> Result<Vec<CString>> {
+/// Whether an attribute means the same in every file system.
+pub(crate) fn is_general(name: &CStr) -> bool {
+    let name = name.to_bytes();
+    [&b"user."[..], b"security.", b"trusted."]
+        .iter()
+        .any(|space| name.starts_with(space))
+        || name == b"system.posix_acl_access"
+        || name == b"system.posix_acl_default"
+}
+
+/// Copies the attributes that are `wanted`; returns the names of those that the target's file system
+/// does not take.
+pub(crate) fn copy(from: Of<'_>, to: Of<'_>, wanted: fn(&CStr) -> bool) -> Result<Vec<CString>> {
     let mut refused = Vec::new();
     for name in names(from)? {
-        if !travels(&name) {
+        if !wanted(&name) {
             continue;
         }
         let Some(value) = get(from, &name)? else {
@@ -169,7 +176,7 @@ mod tests {
         let long = vec![7u8; 1500];
         set(Of::fd(&a), c"user.short", b"x\0\n").unwrap();
         set(Of::fd(&a), c"user.long", &long).unwrap();
-        assert!(copy(Of::fd(&a), Of::fd(&b)).unwrap().is_empty());
+        assert!(copy(Of::fd(&a), Of::fd(&b), travels).unwrap().is_empty());
         assert_eq!(get(Of::fd(&b), c"user.short").unwrap().unwrap(), b"x\0\n");
         assert_eq!(get(Of::fd(&b), c"user.long").unwrap().unwrap(), long);
         assert_eq!(get(Of::fd(&b), c"user.none").unwrap(), None);

@@ -137,6 +137,12 @@ fn run_isolated(
     let mut command = nspawn(config, run)
         .args(["--register=no", "--keep-unit"])
         .arg(option("--directory=", root.as_os_str()));
+    if config.read_only {
+        // Everything below the root would be read-only with it.
+        for path in attached.iter().flat_map(AttachedImage::writable) {
+            command = command.arg(bind(root, path));
+        }
+    }
     let settings = Artifacts::new(&config.output).nspawn();
     if settings.is_file() {
         let name = format!("{}.nspawn", machine(config));
@@ -248,6 +254,15 @@ fn machine(config: &Config) -> String {
     } else {
         name.to_owned()
     }
+}
+
+/// Shows the directory `path` of the image, where something is mounted, as it is.
+fn bind(root: &Path, path: &Path) -> OsString {
+    let inside = path.strip_prefix("/").unwrap_or(path);
+    let mut option = option("--bind=", root.join(inside).as_os_str());
+    option.push(":");
+    option.push(path);
+    option
 }
 
 fn option(name: &str, value: &std::ffi::OsStr) -> OsString {

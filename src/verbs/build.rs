@@ -9,12 +9,13 @@ use uuid::Uuid;
 
 use super::{VerbError, exit, passphrase, terminal};
 use crate::cli::{self, Globals};
+use crate::config::values::Format;
 use crate::config::{self, Config, Context as ConfigContext};
 use crate::disk::Passphrase;
 use crate::engine::events::Shown;
 use crate::engine::{self, Artifact, Build, Display, Durability, Progress, PublishOptions, Sink};
 use crate::host::{
-    Host, Lock, calling_user, is_root, namespace, remove_contents, set_umask, signals,
+    Host, Lock, calling_user, is_btrfs, is_root, namespace, remove_contents, set_umask, signals,
 };
 use crate::installer::{self, Installer};
 use crate::output::{Artifacts, Signer, checksums};
@@ -73,13 +74,17 @@ fn prepare(config: &Config, settings: &ConfigContext) -> Result<Prepared, Vec<Ve
     };
     let names = Artifacts::new(&config.output);
     errors.extend(existing_output(config, plan.as_ref(), &names));
+    errors.extend(unfit_output(config, &names));
     let host = super::host(config);
     let installer = installer::choose(&host);
     let signer = config.sign.then(|| signer(config, settings));
     if let Some(plan) = &plan {
-        let mut tools = plan::tools(&plan.steps);
+        let needed = plan::tools(&plan.steps);
+        let mut tools: Vec<&str> = needed.iter().map(String::as_str).collect();
         tools.extend(installer.tools());
-        tools.extend(signer.iter().flat_map(Signer::tools));
+        if let Some(signer) = &signer {
+            tools.extend(signer.tools());
+        }
         if let Err(error) = host.require(&tools) {
             errors.push(VerbError::Host(error));
         }
@@ -162,6 +167,22 @@ fn signer(config: &Config, context: &ConfigContext) -> Signer {
         &home,
         terminal,
     )
+}
+
+/// An output directory that cannot hold a subvolume.
+fn unfit_output(config: &Config, names: &Artifacts) -> Option<VerbError> {
+    if config.format != Format::Subvolume {
+        return None;
+    }
+    // What is not there yet will be on the file system of what is.
+    let directory = names.directory().ancestors().find(|path| path.exists())?;
+    match is_btrfs(directory) {
+        Ok(true) => None,
+        Ok(false) => Some(VerbError::NotBtrfs {
+            path: names.directory().to_owned(),
+        }),
+        Err(error) => Some(VerbError::Host(error)),
+    }
 }
 
 /// Builds in a namespace of its own, so that nothing outlives this process.

@@ -28,6 +28,16 @@ pub enum VerbError {
         /// The artifact.
         path: PathBuf,
     },
+    /// A subvolume cannot be where the output shall be.
+    #[error(
+        "Format=subvolume needs an output directory on btrfs, and {} is on another file system; \
+         choose another OutputDirectory=, or Format=directory",
+        printable_path(path)
+    )]
+    NotBtrfs {
+        /// The output directory.
+        path: PathBuf,
+    },
     /// A file that the configuration names cannot be used.
     #[error(transparent)]
     Config(ConfigError),

@@ -14,13 +14,47 @@ use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 use std::sync::Arc;
 
-use mkosi::disk::Content;
+use mkosi::disk::btrfs::Btrfs;
+use mkosi::disk::layout::Slot;
+use mkosi::disk::squashfs::{self, Squashfs};
+use mkosi::disk::{self, Assembled, Content, DiskError, DiskSpec, FileSystem, Passphrase};
 use mkosi::host::{Cancel, Host, HostRunner, Quiet};
 use rustix::fs::XattrFlags;
 
 pub fn host() -> Host {
     assert!(nix::unistd::geteuid().is_root(), "these tests need root");
     Host::new(Arc::new(HostRunner), Arc::new(Quiet), Cancel::default())
+}
+
+/// Makes an image of a tree.
+pub fn assemble(
+    spec: &DiskSpec,
+    tree: &Path,
+    output: &Path,
+    host: &Host,
+) -> Result<Assembled, DiskError> {
+    assemble_with(spec, tree, output, None, host)
+}
+
+/// Makes an image of a tree with encrypted partitions.
+pub fn assemble_with(
+    spec: &DiskSpec,
+    tree: &Path,
+    output: &Path,
+    passphrase: Option<&Passphrase>,
+    host: &Host,
+) -> Result<Assembled, DiskError> {
+    // On a disk, as a workspace is.
+    let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let site = disk::Site {
+        tree,
+        output,
+        scratch: scratch.path(),
+        passphrase,
+    };
+    let result = disk::assemble(spec, &site, host);
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+    result
 }
 
 /// Runs a checker; its output, which must end with success.
@@ -309,4 +343,94 @@ pub fn assert_same_trees(expected: &Path, found: &Path, sockets: bool) {
             path.display()
         );
     }
+}
+
+/// A file system of every kind that fits into a partition.
+pub fn file_systems() -> [FileSystem; 4] {
+    [
+        FileSystem::Ext4,
+        FileSystem::Xfs,
+        FileSystem::Btrfs(Btrfs::default()),
+        FileSystem::Squashfs(Squashfs {
+            compress: Some(squashfs::Algorithm::Zstd),
+            program: None,
+        }),
+    ]
+}
+
+/// A plain tree that every file system can hold: some files, one of them large, holes and links.
+pub fn plain_tree() -> tempfile::TempDir {
+    let tree = tempfile::Builder::new().prefix("tree").tempdir().unwrap();
+    let at = |path: &str| tree.path().join(path);
+    fs::create_dir_all(at("usr/lib")).unwrap();
+    let noise: Vec<u8> = (0..20_u64 << 20)
+        .map(|n| (n.wrapping_mul(n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
+        .collect();
+    fs::write(at("usr/lib/large"), noise).unwrap();
+    for number in 0..1000 {
+        fs::write(
+            at(&format!("usr/recognisable-{number:04}")),
+            number.to_string(),
+        )
+        .unwrap();
+    }
+    let sparse = File::create(at("sparse")).unwrap();
+    sparse.set_len(1 << 30).unwrap();
+    sparse.write_all_at(b"middle", 512 << 20).unwrap();
+    symlink("usr/lib", at("lib")).unwrap();
+    tree
+}
+
+/// A partition of an image as a sparse file of its own, made by dd.
+pub fn extract(image: &Path, slot: &Slot) -> PathBuf {
+    let file = image.with_extension(slot.kind.short_name());
+    tool(
+        "dd",
+        &[
+            "bs=1M",
+            "conv=sparse",
+            "iflag=skip_bytes,count_bytes",
+            &format!("if={}", text(image)),
+            &format!("of={}", text(&file)),
+            &format!("skip={}", slot.offset),
+            &format!("count={}", slot.size),
+        ],
+    );
+    // A hole at the end is no reason to be shorter.
+    let opened = File::options().write(true).open(&file).unwrap();
+    opened.set_len(slot.size).unwrap();
+    file
+}
+
+/// Checks a file system, that of a whole file, with its own tool and without repairing it.
+pub fn check_file_system(file_system: &FileSystem, file: &Path) {
+    let file = text(file);
+    match file_system {
+        FileSystem::Ext4 => tool("e2fsck", &["-fn", file]),
+        FileSystem::Xfs => tool("xfs_repair", &["-n", "-f", file]),
+        FileSystem::Btrfs(_) => tool("btrfs", &["check", "--check-data-csum", file]),
+        FileSystem::Squashfs(_) => tool("unsquashfs", &["-lls", file]),
+    };
+}
+
+/// Mounts the file system of a whole file for the time of a call.
+pub fn with_mounted(
+    file_system: &FileSystem,
+    file: &Path,
+    writable: bool,
+    call: impl FnOnce(&Path),
+) {
+    let mount = tempfile::tempdir().unwrap();
+    let options = match (writable, file_system) {
+        (true, _) => "loop",
+        (false, FileSystem::Ext4) => "loop,ro,noload",
+        (false, FileSystem::Xfs) => "loop,ro,nouuid,norecovery",
+        (false, _) => "loop,ro",
+    };
+    let kind = file_system.name();
+    let arguments = ["-t", kind, "-o", options, text(file), text(mount.path())];
+    tool("mount", &arguments);
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call(mount.path())));
+    tool("umount", &[text(mount.path())]);
+    result.unwrap();
 }

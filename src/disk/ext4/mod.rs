@@ -8,14 +8,12 @@ use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use uuid::Uuid;
-
 pub use geometry::{BLOCK, Geometry};
 pub use size::{RESERVED_PERCENT, SMALLEST_AUTOMATIC, automatic, fit, needed};
 
 use self::inodes::{InodeError, RootDirectory};
-use super::layout::Slot;
-use super::{Content, DiskError};
+use super::file_system::{Place, Volume};
+use super::{DiskError, mounted};
 use crate::host::{Command, CommandError, Host};
 
 /// Bytes in an inode.
@@ -29,80 +27,55 @@ pub const FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,fil
 /// the kernel at first boot then writes empty inode tables. Known since e2fsprogs 1.47.
 const PREZEROED: &str = "assume_storage_prezeroed=1";
 
-/// How a file system shall be.
-#[derive(Clone, Copy, Debug)]
-pub struct Options<'a> {
-    /// Its identifier.
-    pub uuid: Uuid,
-    /// The seed of its directory hashes.
-    pub hash_seed: Uuid,
-    /// It will only ever be mounted read-only: no journal, nothing reserved.
-    pub read_only: bool,
-    /// What goes into it.
-    pub content: &'a Content,
-    /// The time in seconds that no file shall be newer than (`SOURCE_DATE_EPOCH`).
-    pub latest: Option<u64>,
-    /// What is not written will read as zeros; it does not once the file system is encrypted.
-    pub zeroed: bool,
-}
+/// The size in bytes below which there is not even room for its own data.
+pub const LEAST: u64 = 1 << 20;
 
-/// Whether `slot` can hold its files, as far as that can be known before they are written.
-pub fn check(slot: &Slot, options: &Options<'_>) -> Result<Geometry, DiskError> {
-    let (size, kind) = (slot.size, slot.kind);
-    if let Some(geometry) = fit(size, options.content, options.read_only) {
+/// Whether `size` bytes can hold the volume, as far as that can be known before it is filled.
+pub fn check(size: u64, volume: &Volume<'_>) -> Result<Geometry, DiskError> {
+    let (kind, content) = (volume.kind, volume.content);
+    if let Some(geometry) = fit(size, content, volume.read_only) {
         return Ok(geometry);
     }
-    let needed = needed(options.content, options.read_only);
+    let needed = needed(content, volume.read_only);
     if needed > size {
         return Err(DiskError::TooSmall { kind, size, needed });
     }
     Err(DiskError::TooManyFiles {
         kind,
         size,
-        inodes: options.content.inodes,
+        inodes: content.inodes,
         limit: u64::from(u32::MAX),
     })
 }
 
-/// Makes a file system with the files of `tree` in the part of `image` that `slot` describes.
+/// Makes a file system in `place` with the files of the volume's tree.
 ///
-/// `tree` must be a whole, finished tree without anything mounted on it: the program enters mounts.
+/// The tree must have nothing mounted on it: the program enters mounts.
 /// Preserved are contents, holes, modes, owners, extended attributes and ACLs, hard links, devices,
 /// FIFOs, sockets, and modification times in whole seconds.
-pub fn make(
-    image: &Path,
-    slot: &Slot,
-    tree: &Path,
-    options: &Options<'_>,
-    host: &Host,
-) -> Result<(), DiskError> {
-    let geometry = check(slot, options)?;
-    let root = root_directory(tree, options.latest)?;
-    let made = host.run(command(
-        image,
-        slot,
-        tree,
-        options,
-        &geometry,
-        options.zeroed,
-    ));
+pub fn make(place: &Place<'_>, volume: &Volume<'_>, host: &Host) -> Result<(), DiskError> {
+    let geometry = check(place.size, volume)?;
+    let root = root_directory(volume.tree, volume.latest)?;
+    let made = host.run(command(place, volume, &geometry, volume.zeroed));
     let made = match made {
         Err(error) if says(&error, "assume_storage_prezeroed") => {
-            host.run(command(image, slot, tree, options, &geometry, false))
+            host.run(command(place, volume, &geometry, false))
         }
         other => other,
     };
-    made.map_err(|source| explain(source, image, slot, options))?;
+    made.map_err(|source| explain(source, place, volume))?;
 
+    let image = place.file;
     let file = File::options()
         .read(true)
         .write(true)
         .open(image)
         .map_err(DiskError::io("open", image))?;
-    let latest = options.latest.map(signed);
-    inodes::settle(&file, slot.offset, root, latest).map_err(|error| match error {
+    let latest = volume.latest.map(signed);
+    inodes::settle(&file, place.offset, root, latest).map_err(|error| match error {
         InodeError::Io(source) => DiskError::io("write", image)(source),
         InodeError::Unexpected(what) => DiskError::Unexpected {
+            program: "mkfs.ext4".to_owned(),
             path: image.to_owned(),
             what,
         },
@@ -131,16 +104,14 @@ fn root_directory(tree: &Path, latest: Option<u64>) -> Result<RootDirectory, Dis
 }
 
 fn command(
-    image: &Path,
-    slot: &Slot,
-    tree: &Path,
-    options: &Options<'_>,
+    place: &Place<'_>,
+    volume: &Volume<'_>,
     geometry: &Geometry,
     prezeroed: bool,
 ) -> Command {
     let mut extended = format!(
         "offset={},nodiscard,hash_seed={}",
-        slot.offset, options.hash_seed
+        place.offset, volume.hash_seed
     );
     extended.push(',');
     extended.push_str(if prezeroed {
@@ -153,7 +124,7 @@ fn command(
     } else {
         FEATURES.to_owned()
     };
-    let reserved = if options.read_only {
+    let reserved = if volume.read_only {
         0
     } else {
         RESERVED_PERCENT
@@ -169,30 +140,30 @@ fn command(
         .args(["-I".to_owned(), INODE_SIZE.to_string()])
         .args(["-N".to_owned(), geometry.inodes.to_string()])
         .args(["-m".to_owned(), reserved.to_string()])
-        .args(["-L", slot.kind.short_name()])
-        .args(["-U".to_owned(), options.uuid.to_string()])
+        .args(["-L", volume.kind.short_name()])
+        .args(["-U".to_owned(), volume.uuid.to_string()])
         .args(["-O", &features]);
     if geometry.journal > 0 {
         let mebibytes = (geometry.journal * BLOCK) >> 20;
         command = command.args(["-J".to_owned(), format!("size={mebibytes}")]);
     }
-    if let Some(latest) = options.latest {
+    if let Some(latest) = volume.latest {
         // Both names, for releases before and since 1.47.1; 0 would mean the clock.
         let latest = latest.max(1).to_string();
         command = command
             .env("E2FSPROGS_FAKE_TIME", &latest)
             .env("SOURCE_DATE_EPOCH", &latest);
     }
-    if !options.zeroed {
+    if !volume.zeroed {
         // Otherwise it leaves holes where it wants zeros, which are none once they are encrypted.
         command = command.env("UNIX_IO_NOZEROOUT", "1");
     }
     command
         .args(["-E", &extended])
         .arg("-d")
-        .arg(tree)
-        .arg(image)
-        .arg((slot.size / BLOCK).to_string())
+        .arg(volume.tree)
+        .arg(place.file)
+        .arg((place.size / BLOCK).to_string())
 }
 
 fn says(error: &CommandError, what: &str) -> bool {
@@ -200,35 +171,29 @@ fn says(error: &CommandError, what: &str) -> bool {
 }
 
 /// Turns what mke2fs says when there is no room into what to do about it.
-fn explain(source: CommandError, image: &Path, slot: &Slot, options: &Options<'_>) -> DiskError {
+fn explain(source: CommandError, place: &Place<'_>, volume: &Volume<'_>) -> DiskError {
     const FULL: [&str; 4] = [
         "Could not allocate block",
         "Could not allocate inode",
         "No free space",
         "No free inodes",
     ];
-    if matches!(source, CommandError::Cancelled) {
-        return DiskError::Cancelled;
-    }
     if says(&source, "No space left on device") || says(&source, "Disk quota exceeded") {
         return DiskError::HostFull {
-            path: image.to_owned(),
+            path: place.file.to_owned(),
         };
     }
     if FULL.iter().any(|what| says(&source, what)) {
         // The calculation said that it would fit: what it missed is little.
-        let needed = needed(options.content, options.read_only).max(slot.size);
+        let needed = needed(volume.content, volume.read_only).max(place.size);
         return DiskError::Full {
-            kind: slot.kind,
-            size: slot.size,
+            kind: volume.kind,
+            size: place.size,
             needed: needed.saturating_add(needed / 20),
-            source,
+            source: Box::new(source),
         };
     }
-    DiskError::Command {
-        doing: format!("make the {} file system", slot.kind.short_name()),
-        source,
-    }
+    mounted::failed(source, volume)
 }
 
 #[cfg(test)]

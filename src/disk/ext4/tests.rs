@@ -2,22 +2,11 @@
 
 use std::sync::Arc;
 
-use super::*;
-use crate::disk::layout::{Attributes, Layout, Request};
-use crate::disk::{Architecture, PartitionKind};
-use crate::host::{Cancel, Quiet, Recorder};
+use uuid::Uuid;
 
-fn slot(size: u64) -> Slot {
-    let request = Request {
-        kind: PartitionKind::Root,
-        size,
-        size_is_minimum: false,
-        uuid: Uuid::nil(),
-        attributes: Attributes::default(),
-    };
-    let layout = Layout::new(Architecture::X86_64, &[request], 2048).unwrap();
-    layout.slots()[0].clone()
-}
+use super::*;
+use crate::disk::{Content, PartitionKind};
+use crate::host::{Cancel, Quiet, Recorder};
 
 /// Makes a file system on paper: commands whose line has the first text in it fail with the second.
 fn run(
@@ -34,16 +23,25 @@ fn run(
     let image = tempfile::NamedTempFile::new().unwrap();
     image.as_file().set_len(size + (2 << 20)).unwrap();
     let tree = tempfile::tempdir().unwrap();
-    let options = Options {
+    let volume = Volume {
+        kind: PartitionKind::Root,
+        tree: tree.path(),
+        content,
+        read_only,
+        minimal: false,
         uuid: Uuid::from_u128(1),
         hash_seed: Uuid::from_u128(2),
-        read_only,
-        content,
         latest: Some(0),
         zeroed: true,
+        scratch: Path::new("/nonexistent"),
+    };
+    let place = Place {
+        file: image.path(),
+        offset: 1 << 20,
+        size,
     };
     // The file stays empty, so the end is always an error; which one depends on the answers.
-    let error = make(image.path(), &slot(size), tree.path(), &options, &host).unwrap_err();
+    let error = make(&place, &volume, &host).unwrap_err();
     let lines = recorder
         .lines()
         .iter()

@@ -22,8 +22,8 @@ pub use self::passphrase::Passphrase;
 
 use self::header::{Header, HeaderError};
 use self::xts::Xts;
-use super::DiskError;
 use super::layout::Slot;
+use super::{DiskError, Place};
 use crate::host::{CommandError, Host};
 
 /// Bytes before the encrypted file system: cryptsetup's default for LUKS2. The file system is so much
@@ -31,15 +31,6 @@ use crate::host::{CommandError, Host};
 pub const HEADER: u64 = 16 << 20;
 /// How much of the header is copied at once.
 const PIECE: usize = 1 << 20;
-
-/// What it takes to encrypt partitions.
-#[derive(Clone, Debug)]
-pub struct Encryption {
-    /// Opens every one of them.
-    pub passphrase: Passphrase,
-    /// A directory that nobody else can read, for file systems before they are encrypted.
-    pub scratch: PathBuf,
-}
 
 /// The file system of a partition before it is encrypted, in a file of its own that goes with this
 /// value.
@@ -49,11 +40,10 @@ pub(super) struct Clear {
 }
 
 impl Clear {
-    /// Where the file system of the partition `slot` has to be made.
+    /// Makes room for the file system of the partition `slot`, in a directory that nobody else can
+    /// read.
     pub(super) fn create(slot: &Slot, scratch: &Path) -> Result<Self, DiskError> {
-        let name = format!("clear-{}", slot.kind.short_name());
-        let path = scratch.join(name);
-        let slot = payload(slot)?;
+        let path = scratch.join(format!("clear-{}", slot.kind.short_name()));
         let file = File::options()
             .write(true)
             .create_new(true)
@@ -61,51 +51,60 @@ impl Clear {
             .open(&path)
             .map_err(DiskError::io("create", &path))?;
         // From here on it is this value's to remove.
-        let clear = Self { path, slot };
-        file.set_len(clear.slot.size)
+        let clear = Self {
+            path,
+            slot: slot.clone(),
+        };
+        file.set_len(clear.place().size)
             .map_err(DiskError::io("set the size of", &clear.path))?;
         Ok(clear)
     }
 
-    /// The file.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Where the file system has to be made: all of the file.
+    pub(super) fn place(&self) -> Place<'_> {
+        Place {
+            file: &self.path,
+            offset: 0,
+            size: self.slot.size.saturating_sub(HEADER),
+        }
     }
 
-    /// The place in the file: all of it.
-    pub(super) fn slot(&self) -> &Slot {
-        &self.slot
-    }
-
-    /// Encrypts the finished file system into the partition `slot` of the image, whose part there
-    /// must be a hole still, and removes the file.
+    /// Encrypts the finished file system of `size` bytes into its partition of the image, which must
+    /// be a hole still, and removes the file. Returns how much of the partition is used.
     pub(super) fn encrypt_into(
         self,
+        size: u64,
         image: &File,
         image_path: &Path,
-        slot: &Slot,
         uuid: Uuid,
         passphrase: &Passphrase,
         host: &Host,
-    ) -> Result<(), DiskError> {
+    ) -> Result<u64, DiskError> {
         let header = header::format(uuid, passphrase, host).map_err(|error| match error {
             HeaderError::Command(CommandError::Cancelled) => DiskError::Cancelled,
             HeaderError::Command(source) => DiskError::Command {
-                doing: format!("encrypt the {} partition", slot.kind.short_name()),
+                doing: format!("encrypt the {} partition", self.slot.kind.short_name()),
                 source,
             },
             HeaderError::Unexpected(what) => DiskError::LuksHeader { what },
             HeaderError::Io(source) => DiskError::io("write a LUKS header for", image_path)(source),
         })?;
-        let clear = File::open(&self.path).map_err(DiskError::io("open", &self.path))?;
+        let clear = File::options()
+            .read(true)
+            .write(true)
+            .open(&self.path)
+            .and_then(|file| file.set_len(size).map(|()| file))
+            .map_err(DiskError::io("open", &self.path))?;
         let cipher = Xts::new(&header.key);
-        let whole = payload::encrypt(&clear, image, slot.offset + HEADER, &cipher, host)
+        let target = self.slot.offset + HEADER;
+        let whole = payload::encrypt(&clear, image, target, &cipher, host)
             .map_err(DiskError::io("write encrypted data to", image_path))?;
         if !whole {
             return Err(DiskError::Cancelled);
         }
         // The header last: without it nothing takes the partition for an encrypted one.
-        copy(&header, image, slot.offset).map_err(DiskError::io("write", image_path))
+        copy(&header, image, self.slot.offset).map_err(DiskError::io("write", image_path))?;
+        Ok(size + HEADER)
     }
 }
 
@@ -114,23 +113,6 @@ impl Drop for Clear {
         // The workspace goes with everything in it at the end of the build anyway.
         let _ = fs::remove_file(&self.path);
     }
-}
-
-/// The file system in the partition `slot`, as if it began where its own file does.
-pub(super) fn payload(slot: &Slot) -> Result<Slot, DiskError> {
-    let size = slot.size.saturating_sub(HEADER);
-    if size == 0 {
-        return Err(DiskError::TooSmall {
-            kind: slot.kind,
-            size: slot.size,
-            needed: 2 * HEADER,
-        });
-    }
-    Ok(Slot {
-        offset: 0,
-        size,
-        ..slot.clone()
-    })
 }
 
 fn copy(header: &Header, image: &File, target: u64) -> io::Result<()> {

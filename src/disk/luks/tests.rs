@@ -22,24 +22,15 @@ fn slot(size: u64) -> Slot {
 }
 
 #[test]
-fn the_file_system_is_smaller_by_the_header() {
-    let inside = payload(&slot(100 << 20)).unwrap();
-    assert_eq!((inside.offset, inside.size), (0, 84 << 20));
-    for size in [4096, HEADER] {
-        let error = payload(&slot(size)).unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("set HomeSize=32M or more"), "{text}");
-    }
-}
-
-#[test]
 fn the_clear_text_is_for_its_owner_only_and_goes() {
     use std::os::unix::fs::MetadataExt as _;
     let directory = tempfile::tempdir().unwrap();
     let clear = Clear::create(&slot(100 << 20), directory.path()).unwrap();
-    let metadata = fs::metadata(clear.path()).unwrap();
+    let place = clear.place();
+    assert_eq!((place.offset, place.size), (0, 84 << 20));
+    let metadata = fs::metadata(place.file).unwrap();
     assert_eq!((metadata.len(), metadata.mode() & 0o777), (84 << 20, 0o600));
-    let path = clear.path().to_owned();
+    let path = place.file.to_owned();
     drop(clear);
     assert!(!path.exists());
     fs::write(&path, "somebody else's").unwrap();
@@ -56,13 +47,13 @@ fn without_a_header_nothing_is_written() {
     let passphrase = Passphrase::new(Zeroizing::new(b"secret".to_vec()));
     let slot = slot(20 << 20);
     let clear = Clear::create(&slot, directory.path()).unwrap();
-    let path = clear.path().to_owned();
+    let path = clear.place().file.to_owned();
     let image = tempfile::tempfile().unwrap();
     let error = clear
         .encrypt_into(
+            4 << 20,
             &image,
             Path::new("image.raw"),
-            &slot,
             Uuid::nil(),
             &passphrase,
             &host,

@@ -36,7 +36,7 @@ pub(super) struct Dir<'j> {
     pub path: PathBuf,
     /// Path in the image.
     pub image: PathBuf,
-    /// What the source has, when the image's directory is new.
+    /// What the source has, when the image's directory shall have it too.
     new: Option<Metadata>,
     depth: usize,
     /// Ends after this one.
@@ -51,7 +51,7 @@ impl<'j> Dir<'j> {
         to: OwnedFd,
         image: PathBuf,
     ) -> Result<Arc<Self>, TreeError> {
-        let top = Self {
+        let mut top = Self {
             job,
             from,
             to,
@@ -61,7 +61,8 @@ impl<'j> Dir<'j> {
             depth: 0,
             _above: None,
         };
-        top.refuse_the_image()?;
+        let meta = top.refuse_the_image()?;
+        top.new = job.options.faithful.then_some(meta);
         Ok(Arc::new(top))
     }
 
@@ -119,7 +120,7 @@ impl<'j> Dir<'j> {
             _above: Some(Arc::clone(self)),
         };
         let meta = dir.refuse_the_image()?;
-        if is_new {
+        if is_new || self.job.options.faithful {
             dir.new = Some(meta);
         }
         Ok(Arc::new(dir))
@@ -132,10 +133,14 @@ impl<'j> Dir<'j> {
             Owner::Root => Some((0, 0)),
             Owner::Keep => Some((meta.uid, meta.gid)),
         };
+        let latest = self.job.options.latest.map(|latest| {
+            let seconds = i64::try_from(latest).unwrap_or(i64::MAX);
+            (seconds, 0)
+        });
         Attributes {
             owner,
             mode: meta.mode,
-            mtime: meta.mtime,
+            mtime: latest.map_or(meta.mtime, |latest| latest.min(meta.mtime)),
         }
     }
 
@@ -146,7 +151,12 @@ impl<'j> Dir<'j> {
         to: Of<'_>,
         image: impl FnOnce() -> PathBuf,
     ) -> rustix::io::Result<()> {
-        let names = xattrs::copy(from, to)?;
+        let wanted = if self.job.options.faithful {
+            xattrs::is_general
+        } else {
+            xattrs::travels
+        };
+        let names = xattrs::copy(from, to, wanted)?;
         if !names.is_empty() {
             let image = image();
             let mut refused = lock(&self.job.refused);

@@ -1,11 +1,12 @@
-//! Copying one file, link or pipe.
+//! Copying one file, link, pipe, socket or device.
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, linkat, mknodat, openat, readlinkat, symlinkat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, linkat, makedev, mknodat, openat, readlinkat, symlinkat,
+    unlinkat,
 };
 use rustix::io::Errno;
 
@@ -29,7 +30,8 @@ pub(super) fn copy_entry(
     match entry.kind {
         Kind::File => copy_file(dir, &entry.name, buffer),
         Kind::Symlink => copy_link(dir, &entry.name),
-        Kind::Fifo => copy_fifo(dir, &entry.name),
+        Kind::Fifo => copy_node(dir, &entry.name),
+        Kind::Socket | Kind::Device if dir.job.options.faithful => copy_node(dir, &entry.name),
         Kind::Socket | Kind::Device | Kind::Directory => {
             lock(&dir.job.warnings).push(format!(
                 "left out {}: it is {}",
@@ -51,14 +53,27 @@ fn copy_file(dir: &Dir<'_>, name: &OsStr, buffer: &mut Vec<u8>) -> Result<(), Tr
     if meta.kind != Kind::File {
         return Err(read(Errno::STALE));
     }
+    once(dir, name, &meta, || {
+        copy_opened(dir, name, &from, &meta, buffer)
+    })
+}
+
+/// Copies something that may have several names: at its first name it is copied, at the others
+/// linked.
+fn once(
+    dir: &Dir<'_>,
+    name: &OsStr,
+    meta: &Metadata,
+    copy: impl FnOnce() -> Result<(), TreeError>,
+) -> Result<(), TreeError> {
     if meta.links < 2 {
-        return copy_opened(dir, name, &from, &meta, buffer);
+        return copy();
     }
     let first = dir.job.links.first(meta.id);
     let mut first = lock(&first);
     if let Some(copied) = &*first {
         let there = dir.job.root.spot(copied)?;
-        let linked = make(dir, name, "a file", || {
+        let linked = make(dir, name, meta.kind.with_article(), || {
             linkat(&there.dir, &there.name, &dir.to, name, AtFlags::empty())
         });
         match linked {
@@ -68,7 +83,7 @@ fn copy_file(dir: &Dir<'_>, name: &OsStr, buffer: &mut Vec<u8>) -> Result<(), Tr
             Err(e) => return Err(e.into_error(dir, name)),
         }
     }
-    copy_opened(dir, name, &from, &meta, buffer)?;
+    copy()?;
     *first = Some(dir.image.join(name));
     Ok(())
 }
@@ -99,20 +114,33 @@ fn copy_link(dir: &Dir<'_>, name: &OsStr) -> Result<(), TreeError> {
     let read = |e| not_read(dir, name, e);
     let target = readlinkat(&dir.from, name, Vec::new()).map_err(read)?;
     let meta = Metadata::at(&dir.from, name).map_err(read)?;
-    make(dir, name, "a symbolic link", || {
-        symlinkat(&*target, &dir.to, name)
+    once(dir, name, &meta, || {
+        make(dir, name, "a symbolic link", || {
+            symlinkat(&*target, &dir.to, name)
+        })
+        .map_err(|e| e.into_error(dir, name))?;
+        copy_attributes(dir, name, &meta)
     })
-    .map_err(|e| e.into_error(dir, name))?;
-    copy_attributes(dir, name, &meta)
 }
 
-fn copy_fifo(dir: &Dir<'_>, name: &OsStr) -> Result<(), TreeError> {
+/// Copies a named pipe, a socket or a device.
+fn copy_node(dir: &Dir<'_>, name: &OsStr) -> Result<(), TreeError> {
     let meta = Metadata::at(&dir.from, name).map_err(|e| not_read(dir, name, e))?;
-    make(dir, name, "a named pipe", || {
-        mknodat(&dir.to, name, FileType::Fifo, Mode::RUSR, 0)
+    let kind = match meta.kind {
+        Kind::Fifo => FileType::Fifo,
+        Kind::Socket => FileType::Socket,
+        Kind::Device if meta.is_block_device => FileType::BlockDevice,
+        Kind::Device => FileType::CharacterDevice,
+        _ => return Err(not_read(dir, name, Errno::STALE)),
+    };
+    let device = makedev(meta.device.0, meta.device.1);
+    once(dir, name, &meta, || {
+        make(dir, name, meta.kind.with_article(), || {
+            mknodat(&dir.to, name, kind, Mode::RUSR, device)
+        })
+        .map_err(|e| e.into_error(dir, name))?;
+        copy_attributes(dir, name, &meta)
     })
-    .map_err(|e| e.into_error(dir, name))?;
-    copy_attributes(dir, name, &meta)
 }
 
 fn copy_attributes(dir: &Dir<'_>, name: &OsStr, meta: &Metadata) -> Result<(), TreeError> {

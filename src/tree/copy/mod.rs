@@ -68,6 +68,13 @@ pub struct CopyOptions<'a> {
     pub owner: Owner,
     /// Decides on each entry by its path relative to the source.
     pub select: &'a (dyn Fn(&Path, Kind) -> Select + Sync),
+    /// Devices, sockets, SELinux labels and overlayfs' marks are copied too, and directories that
+    /// exist get what the source's have: for a whole system on its way to another file system.
+    pub faithful: bool,
+    /// Copies may share their blocks on the disk with the source, where the file system can.
+    pub share: bool,
+    /// The time in seconds that no copy shall be newer than (`SOURCE_DATE_EPOCH`).
+    pub latest: Option<u64>,
 }
 
 impl Default for CopyOptions<'_> {
@@ -75,6 +82,22 @@ impl Default for CopyOptions<'_> {
         Self {
             owner: Owner::Root,
             select: &|_, _| Select::Copy,
+            faithful: false,
+            share: true,
+            latest: None,
+        }
+    }
+}
+
+impl CopyOptions<'_> {
+    /// Everything as it is, but nothing newer than `latest`.
+    #[must_use]
+    pub fn faithful(latest: Option<u64>) -> Self {
+        Self {
+            owner: Owner::Keep,
+            faithful: true,
+            latest,
+            ..Self::default()
         }
     }
 }
@@ -95,7 +118,7 @@ pub struct Copied {
 ///
 /// Modes with set-user-ID bits, modification times, extended attributes (SELinux labels excepted),
 /// hard links within the source, holes and named pipes are kept; sockets and devices are left out
-/// with a warning.
+/// with a warning, unless the copy is to be faithful.
 ///
 /// # Errors
 /// The first thing that cannot be copied ends it; what was copied before stays.
@@ -120,8 +143,8 @@ pub fn copy_tree(
         report,
         cancel,
         root_id: Metadata::of(root.fd()).map_err(image)?.id,
-        clones: AtomicBool::new(true),
-        ranges: AtomicBool::new(true),
+        clones: AtomicBool::new(options.share),
+        ranges: AtomicBool::new(options.share),
         stopped: AtomicBool::new(false),
         failure: Mutex::default(),
         warnings: Mutex::default(),
