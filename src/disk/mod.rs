@@ -35,7 +35,7 @@ pub use error::DiskError;
 pub use file_system::{FileSystem, Place, Room, Volume};
 pub use identity::Seed;
 pub use kind::PartitionKind;
-pub use layout::{Layout, LayoutError};
+pub use layout::{Layout, LayoutError, Slot};
 pub use luks::{HEADER as LUKS_HEADER, Passphrase};
 pub use seal::verify;
 pub use size_text::size_text;

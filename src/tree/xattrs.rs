@@ -121,9 +121,11 @@ pub(crate) fn travels(name: &CStr) -> bool {
 /// Whether an attribute means the same in every file system.
 pub(crate) fn is_general(name: &CStr) -> bool {
     let name = name.to_bytes();
-    [&b"user."[..], b"security.", b"trusted."]
+    let free = [&b"user."[..], b"security.", b"trusted."]
         .iter()
-        .any(|space| name.starts_with(space))
+        .any(|space| name.starts_with(space));
+    // XFS shows access control lists under names of its own, too.
+    (free && !name.starts_with(b"trusted.SGI_ACL_"))
         || name == b"system.posix_acl_access"
         || name == b"system.posix_acl_default"
 }
@@ -162,6 +164,7 @@ mod tests {
             (c"user.overlay.whiteout", false),
             (c"system.posix_acl_access", true),
             (c"system.nfs4_acl", false),
+            (c"trusted.SGI_ACL_FILE", false),
             (c"btrfs.compression", false),
         ] {
             assert_eq!(travels(name), want, "{name:?}");

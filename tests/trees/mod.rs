@@ -228,7 +228,7 @@ pub fn touch(path: &Path, seconds: i64) {
 }
 
 /// Everything below `root` but what lies deeper than a path can say, relative and sorted.
-fn paths(root: &Path) -> Vec<PathBuf> {
+pub fn paths(root: &Path) -> Vec<PathBuf> {
     let mut found: Vec<_> = walkdir::WalkDir::new(root)
         .min_depth(1)
         .into_iter()
@@ -273,7 +273,8 @@ pub fn xattrs(path: &Path) -> BTreeMap<OsString, Vec<u8>> {
     let length = rustix::fs::llistxattr(path, &mut names[..]).unwrap_or(0);
     names[..length]
         .split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty())
+        // XFS shows access control lists twice.
+        .filter(|name| !name.is_empty() && !name.starts_with(b"trusted.SGI_ACL_"))
         .map(|name| {
             let mut value = vec![0_u8; 64 << 10];
             let length =
@@ -285,7 +286,7 @@ pub fn xattrs(path: &Path) -> BTreeMap<OsString, Vec<u8>> {
 }
 
 /// Everything about a file that shall survive, as text to compare.
-fn describe(root: &Path, path: &Path, sockets: bool) -> Option<String> {
+pub fn describe(root: &Path, path: &Path, sockets: bool) -> Option<String> {
     let full = root.join(path);
     let metadata = fs::symlink_metadata(&full).unwrap();
     if metadata.file_type().is_socket() && !sockets {

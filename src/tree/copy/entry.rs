@@ -69,22 +69,22 @@ fn once(
     if meta.links < 2 {
         return copy();
     }
-    let first = dir.job.links.first(meta.id);
-    let mut first = lock(&first);
-    if let Some(copied) = &*first {
+    let copies = dir.job.links.copies(meta.id);
+    let mut copies = lock(&copies);
+    for copied in &*copies {
         let there = dir.job.root.spot(copied)?;
         let linked = make(dir, name, meta.kind.with_article(), || {
             linkat(&there.dir, &there.name, &dir.to, name, AtFlags::empty())
         });
         match linked {
             Ok(()) => return Ok(()),
-            // Another file system mounted in the image, or too many names for it: a second copy.
+            // Another file system or subvolume, or too many names for it: one more copy.
             Err(NotMade::Refused(Errno::XDEV | Errno::MLINK)) => {}
             Err(e) => return Err(e.into_error(dir, name)),
         }
     }
     copy()?;
-    *first = Some(dir.image.join(name));
+    copies.push(dir.image.join(name));
     Ok(())
 }
 

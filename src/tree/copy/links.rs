@@ -6,17 +6,18 @@ use std::sync::{Arc, Mutex};
 
 use super::lock;
 
-/// Where one file's first copy is, once there is one. Whoever copies it holds the lock, so that
+/// Where one file's copies are: one, or several where the image has more file systems mounted, or
+/// subvolumes, and a file's names are in more than one. Whoever copies it holds the lock, so that
 /// nobody copies it twice.
-pub(super) type FirstCopy = Arc<Mutex<Option<PathBuf>>>;
+pub(super) type Copies = Arc<Mutex<Vec<PathBuf>>>;
 
-/// First copies by the identity of the source's file.
+/// Copies by the identity of the source's file.
 #[derive(Default)]
-pub(super) struct Links(Mutex<HashMap<(u64, u64), FirstCopy>>);
+pub(super) struct Links(Mutex<HashMap<(u64, u64), Copies>>);
 
 impl Links {
-    /// The first copy of the file with this identity.
-    pub fn first(&self, id: (u64, u64)) -> FirstCopy {
+    /// The copies of the file with this identity.
+    pub fn copies(&self, id: (u64, u64)) -> Copies {
         Arc::clone(lock(&self.0).entry(id).or_default())
     }
 }
