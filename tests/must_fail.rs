@@ -143,10 +143,7 @@ fn root_settings_that_cannot_be_built_are_named() {
     root();
     let project = Project::debian("[Output]\nFormat=gpt_ext4\nVerity=yes\nEncrypt=data\nSsh=yes\n");
     let before = project.untouched();
-    project
-        .run(&["build"])
-        .exits(2)
-        .says("Ssh");
+    project.run(&["build"]).exits(2).says("Ssh");
     before.check();
 }
 

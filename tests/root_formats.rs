@@ -46,7 +46,11 @@ fn files(file_system: FileSystem, content: Content) -> Filling {
 
 /// A disk with one root partition.
 fn root(file_system: FileSystem, size: Size, content: Content) -> DiskSpec {
-    let mut root = Partition::new(PartitionKind::Root, size, files(file_system.clone(), content));
+    let mut root = Partition::new(
+        PartitionKind::Root,
+        size,
+        files(file_system.clone(), content),
+    );
     root.read_only = matches!(file_system, FileSystem::Squashfs(_));
     DiskSpec {
         partitions: vec![root],
@@ -136,10 +140,22 @@ impl Drop for Mounted {
 /// What a file system cannot hold of a tree, and why.
 const LOST: [(&str, &str, Loss); 4] = [
     // Attributes are stored by name space, and there is no number for this one's.
-    ("squashfs", "empty", Loss::Attribute("system.posix_acl_access")),
-    ("squashfs", "empty", Loss::Attribute("system.posix_acl_default")),
+    (
+        "squashfs",
+        "empty",
+        Loss::Attribute("system.posix_acl_access"),
+    ),
+    (
+        "squashfs",
+        "empty",
+        Loss::Attribute("system.posix_acl_default"),
+    ),
     // A file cannot have names in two subvolumes; var is one.
-    ("btrfs", "var/su-fourth", Loss::Link(&["usr/bin/su", "usr/bin/su-twin", "etc/su-third"])),
+    (
+        "btrfs",
+        "var/su-fourth",
+        Loss::Link(&["usr/bin/su", "usr/bin/su-twin", "etc/su-third"]),
+    ),
     // mke2fs recognises further names of everything but symbolic links.
     ("ext4", "etc/link-twin", Loss::Link(&["long-link"])),
 ];
@@ -209,7 +225,13 @@ fn nasty_tree() -> tempfile::TempDir {
     {
         trees::touch(&at(path), 1_100_000_000 + number as i64);
     }
-    for (path, seconds) in [("etc/block", 1), ("etc/inline", 2), ("etc", 3), ("var", 4), ("", 5)] {
+    for (path, seconds) in [
+        ("etc/block", 1),
+        ("etc/inline", 2),
+        ("etc", 3),
+        ("var", 4),
+        ("", 5),
+    ] {
         trees::touch(&at(path), seconds);
     }
     tree
@@ -323,12 +345,21 @@ fn root_compression_is_the_one_asked_for() {
         (btrfs(Some(btrfs::Algorithm::Lzo)), "compression 2 (lzo)"),
         (btrfs(Some(btrfs::Algorithm::Zstd)), "compression 3 (zstd)"),
         (squashfs(None), "Data is not compressed"),
-        (squashfs(Some(squashfs::Algorithm::Quick)), "Compression zstd"),
-        (squashfs(Some(squashfs::Algorithm::Gzip)), "Compression gzip"),
+        (
+            squashfs(Some(squashfs::Algorithm::Quick)),
+            "Compression zstd",
+        ),
+        (
+            squashfs(Some(squashfs::Algorithm::Gzip)),
+            "Compression gzip",
+        ),
         (squashfs(Some(squashfs::Algorithm::Lzo)), "Compression lzo"),
         (squashfs(Some(squashfs::Algorithm::Lz4)), "Compression lz4"),
         (squashfs(Some(squashfs::Algorithm::Xz)), "Compression xz"),
-        (squashfs(Some(squashfs::Algorithm::Zstd)), "Compression zstd"),
+        (
+            squashfs(Some(squashfs::Algorithm::Zstd)),
+            "Compression zstd",
+        ),
     ] {
         let spec = root(file_system.clone(), Size::Automatic, content);
         let assembled = assemble(&spec, tree.path(), &image, &host).unwrap();

@@ -17,30 +17,49 @@ pub struct AttachedImage {
     // In the order in which they were mounted, each with the device below it.
     mounts: Vec<(Mount, LoopDevice)>,
     path: PathBuf,
-    writable: Vec<PathBuf>,
+    apart: Vec<Apart>,
+}
+
+/// A partition with data of a read-only system, which is not mounted within it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Apart {
+    /// Where it is mounted.
+    pub source: PathBuf,
+    /// Where it belongs, as seen from inside the system.
+    pub target: PathBuf,
+}
+
+/// Where the parts of an image are mounted.
+#[derive(Clone, Copy, Debug)]
+pub struct MountPoints<'a> {
+    /// The root: an empty directory.
+    pub root: &'a Path,
+    /// A directory for those parts that are not mounted within the root.
+    pub apart: &'a Path,
 }
 
 impl AttachedImage {
-    /// Mounts the image's root partition on the empty directory `target`, and its home and srv
-    /// partitions inside; or the file system that fills the image. With `read_only`, or where the
-    /// partition table says so, nothing can be written to the root.
+    /// Mounts the image's root partition, and its home and srv partitions inside; or the file system
+    /// that fills the image. With `read_only`, nothing can be written to the root, and the other
+    /// partitions are mounted apart, where a container that makes everything of the root read-only
+    /// leaves them as they are.
     ///
     /// # Errors
     /// When the image has no root partition that this kernel can mount.
     pub fn open(
         image: &Path,
         architecture: Architecture,
-        target: &Path,
+        points: MountPoints<'_>,
         read_only: bool,
     ) -> Result<Self, DiskError> {
         let mut attached = Self {
             mounts: Vec::new(),
-            path: target.to_owned(),
-            writable: Vec::new(),
+            path: points.root.to_owned(),
+            apart: Vec::new(),
         };
         let slots = match whole(image)? {
             Some(whole) => {
-                attached.mount(image, &whole, target, read_only)?;
+                attached.mount(image, &whole, points.root, read_only)?;
                 return Ok(attached);
             }
             None => partitions(image)?,
@@ -52,17 +71,26 @@ impl AttachedImage {
         let root = slot(PartitionKind::Root).ok_or_else(|| DiskError::NoRootPartition {
             image: image.to_owned(),
         })?;
-        attached.mount(image, root, target, read_only || root.read_only)?;
+        let read_only = read_only || root.read_only;
+        attached.mount(image, root, points.root, read_only)?;
         for kind in PartitionKind::ALL {
             let (Some(place), Some(slot)) = (kind.mount_point(), slot(kind)) else {
                 continue;
             };
-            let target = mount_point_inside(target, Path::new(place)).map_err(DiskError::Host)?;
-            // A read-only system has its data where it can be written.
+            let place = Path::new(place);
+            let inside = mount_point_inside(points.root, place).map_err(DiskError::Host)?;
+            let target = if read_only {
+                let source = points.apart.join(place);
+                fs::create_dir_all(&source).map_err(DiskError::io("create", &source))?;
+                attached.apart.push(Apart {
+                    source: source.clone(),
+                    target: Path::new("/").join(place),
+                });
+                source
+            } else {
+                inside
+            };
             attached.mount(image, slot, &target, slot.read_only)?;
-            if !slot.read_only {
-                attached.writable.push(Path::new("/").join(place));
-            }
         }
         Ok(attached)
     }
@@ -94,10 +122,10 @@ impl AttachedImage {
         Ok(())
     }
 
-    /// Where, as seen from inside, data can be written even if the root is read-only.
+    /// The partitions that are mounted apart.
     #[must_use]
-    pub fn writable(&self) -> &[PathBuf] {
-        &self.writable
+    pub fn apart(&self) -> &[Apart] {
+        &self.apart
     }
 
     /// The directory where the image's root is.

@@ -28,7 +28,7 @@ pub mod verity;
 pub mod xfs;
 
 pub use assemble::{Assembled, Site, assemble};
-pub use attach::{AttachedImage, host_dissects};
+pub use attach::{Apart, AttachedImage, MountPoints, host_dissects};
 pub use content::Content;
 pub use draw::{Style, draw};
 pub use error::DiskError;

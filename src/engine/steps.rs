@@ -140,7 +140,6 @@ fn clean(what: &CleanUp, site: &Site<'_>, host: &Host) -> Result<(), StepError> 
     Ok(())
 }
 
-
 fn write_image(image: &Image, site: &mut Site<'_>, host: &Host) -> Result<String, StepError> {
     let epoch = site.build.context.source_date_epoch;
     let target = artifacts::image_target(site)?;

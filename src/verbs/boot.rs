@@ -8,7 +8,9 @@ use std::path::Path;
 use super::{VerbError, exit, terminal};
 use crate::config::Config;
 use crate::config::values::{Encrypt, Format};
-use crate::disk::{self, Architecture, AttachedImage, DiskError, host_dissects};
+use crate::disk::{
+    self, Apart, Architecture, AttachedImage, DiskError, MountPoints, host_dissects,
+};
 use crate::host::{Command, Host, is_root, namespace, printable_path, signals};
 use crate::output::Artifacts;
 
@@ -137,11 +139,12 @@ fn run_isolated(
     let mut command = nspawn(config, run)
         .args(["--register=no", "--keep-unit"])
         .arg(option("--directory=", root.as_os_str()));
-    if config.read_only {
-        // Everything below the root would be read-only with it.
-        for path in attached.iter().flat_map(AttachedImage::writable) {
-            command = command.arg(bind(root, path));
-        }
+    for part in attached.iter().flat_map(AttachedImage::apart) {
+        command = command.arg(bind(part));
+    }
+    if config.read_only && run == Run::Shell && !root.join("etc/resolv.conf").exists() {
+        // It could not be made for the host's name servers.
+        command = command.arg("--resolv-conf=off");
     }
     let settings = Artifacts::new(&config.output).nspawn();
     if settings.is_file() {
@@ -167,17 +170,24 @@ fn run_isolated(
 }
 
 fn attach(config: &Config, host: &Host) -> Result<AttachedImage, VerbError> {
-    let target = Path::new(PRIVATE).join("mkosi-image");
-    fs::create_dir_all(&target).map_err(|source| VerbError::Directory {
-        path: target.clone(),
+    let (root, apart) = (
+        Path::new(PRIVATE).join("mkosi-image"),
+        Path::new(PRIVATE).join("mkosi-data"),
+    );
+    fs::create_dir_all(&root).map_err(|source| VerbError::Directory {
+        path: root.clone(),
         source,
     })?;
+    let points = MountPoints {
+        root: &root,
+        apart: &apart,
+    };
     let architecture =
         Architecture::from_name(config.architecture.as_str()).unwrap_or(Architecture::X86_64);
     if config.verity {
         verify(config, architecture, host)?;
     }
-    AttachedImage::open(&config.output, architecture, &target, config.read_only)
+    AttachedImage::open(&config.output, architecture, points, config.read_only)
         .map_err(|source| attach_error(config, source))
 }
 
@@ -228,6 +238,10 @@ fn nspawn(config: &Config, run: Run) -> Command {
     }
     if config.read_only {
         command = command.arg("--read-only");
+        if run == Run::Boot {
+            // Services want to write below /var: what they write is in memory, and gone in the end.
+            command = command.arg("--volatile=overlay");
+        }
     }
     command
 }
@@ -256,12 +270,10 @@ fn machine(config: &Config) -> String {
     }
 }
 
-/// Shows the directory `path` of the image, where something is mounted, as it is.
-fn bind(root: &Path, path: &Path) -> OsString {
-    let inside = path.strip_prefix("/").unwrap_or(path);
-    let mut option = option("--bind=", root.join(inside).as_os_str());
+fn bind(part: &Apart) -> OsString {
+    let mut option = option("--bind=", part.source.as_os_str());
     option.push(":");
-    option.push(path);
+    option.push(&part.target);
     option
 }
 
