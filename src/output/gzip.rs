@@ -41,7 +41,8 @@ impl<W: Write> GzipWriter<W> {
     pub fn new(mut inner: W, level: u32, threads: usize) -> io::Result<Self> {
         let level = Compression::new(level);
         let work = move |data: Vec<u8>, _: &Stop| deflate(&data, level, false).map(Arc::new);
-        let pool = Ordered::new(threads, threads.saturating_mul(AHEAD), work)?;
+        let ahead = threads.saturating_mul(AHEAD);
+        let pool = Ordered::new(threads, ahead, 2 * ahead, work)?;
         inner.write_all(&HEADER)?;
         Ok(Self {
             inner,

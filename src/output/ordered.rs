@@ -7,9 +7,6 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
-/// Results that may wait for an earlier one, for each job that may be unfinished.
-const RESULTS: usize = 4;
-
 /// Says to running work that nobody waits for it any more.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<AtomicBool>);
@@ -40,6 +37,7 @@ pub struct Ordered<J, R> {
     waiting: VecDeque<Slot<R>>,
     unfinished: Arc<Unfinished>,
     most: usize,
+    results: usize,
     stop: Stop,
     threads: Vec<JoinHandle<()>>,
 }
@@ -50,10 +48,12 @@ enum Slot<R> {
 }
 
 impl<J: Send + 'static, R: Send + 'static> Ordered<J, R> {
-    /// `threads` threads that do `work`; no more than `most` jobs are unfinished at any time.
+    /// `threads` threads that do `work`; no more than `most` jobs are unfinished at any time, and no
+    /// more than `results` are unfinished or wait for an earlier one.
     pub fn new(
         threads: usize,
         most: usize,
+        results: usize,
         work: impl Fn(J, &Stop) -> io::Result<R> + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let (jobs, taken) = channel::<Task<J, R>>();
@@ -63,6 +63,7 @@ impl<J: Send + 'static, R: Send + 'static> Ordered<J, R> {
             waiting: VecDeque::new(),
             unfinished: Arc::default(),
             most: most.max(1),
+            results: results.max(1),
             stop: Stop::default(),
             threads: Vec::new(),
         };
@@ -86,24 +87,32 @@ impl<J: Send + 'static, R: Send + 'static> Ordered<J, R> {
         Ok(pool)
     }
 
-    /// Hands out a job, once fewer than the most are unfinished. Results whose turn it is go to
-    /// `done`.
+    /// Hands out a job, and waits until another one may follow: what it is made of need not be in
+    /// memory before. Results whose turn it is go to `done`.
     pub fn submit(&mut self, job: J, mut done: impl FnMut(R) -> io::Result<()>) -> io::Result<()> {
-        while self.waiting.len() >= self.most.saturating_mul(RESULTS) {
-            self.take_first(&mut done)?;
-        }
         let counter = self.unfinished.clone();
-        let mut unfinished = counter.0.lock().map_err(|_| broken())?;
-        while *unfinished >= self.most {
-            unfinished = counter.1.wait(unfinished).map_err(|_| broken())?;
-        }
-        *unfinished += 1;
-        drop(unfinished);
+        *counter.0.lock().map_err(|_| broken())? += 1;
         let (to, result) = channel();
         let jobs = self.jobs.as_ref().ok_or_else(broken)?;
         jobs.send((job, to)).map_err(|_| broken())?;
         self.waiting.push_back(Slot::Awaited(result));
-        self.take_ready(&mut done)
+        let mut unfinished = counter.0.lock().map_err(|_| broken())?;
+        while *unfinished >= self.most {
+            unfinished = counter.1.wait(unfinished).map_err(|_| broken())?;
+        }
+        drop(unfinished);
+        self.take_ready(&mut done)?;
+        while self.awaited() >= self.results {
+            self.take_first(&mut done)?;
+            self.take_ready(&mut done)?;
+        }
+        Ok(())
+    }
+
+    /// Results that take memory of their own.
+    fn awaited(&self) -> usize {
+        let awaited = |slot: &&Slot<R>| matches!(slot, Slot::Awaited(_));
+        self.waiting.iter().filter(awaited).count()
     }
 
     /// Puts a result that is known already in its place behind all others.
@@ -187,7 +196,7 @@ mod tests {
     fn results_keep_their_order_and_jobs_their_number() {
         let at_once = Arc::new(Mutex::new((0_usize, 0_usize)));
         let counted = at_once.clone();
-        let mut pool = Ordered::new(4, 3, move |job: u64, _: &Stop| {
+        let mut pool = Ordered::new(4, 3, 6, move |job: u64, _: &Stop| {
             {
                 let mut counted = counted.lock().unwrap();
                 counted.0 += 1;
@@ -223,7 +232,7 @@ mod tests {
     fn failures_and_panics_reach_who_waits() {
         // Either when the job is handed out, if it has failed by then, or at the end.
         let outcome = |work: fn(u32) -> io::Result<u32>| {
-            let mut pool = Ordered::new(1, 1, move |job, _: &Stop| work(job)).unwrap();
+            let mut pool = Ordered::new(1, 2, 2, move |job, _: &Stop| work(job)).unwrap();
             pool.submit(0, |_| Ok(()))
                 .and_then(|()| pool.finish(|_| Ok(())))
                 .unwrap_err()
@@ -239,7 +248,7 @@ mod tests {
 
     #[test]
     fn dropping_stops_what_runs() {
-        let mut pool = Ordered::new(2, 2, |(): (), stop: &Stop| {
+        let mut pool = Ordered::new(2, 3, 4, |(): (), stop: &Stop| {
             while !stop.is_set() {
                 std::thread::yield_now();
             }

@@ -7,13 +7,15 @@ use liblzma::stream::{Action, Filters, LzmaOptions, MtStreamBuilder, Status, Str
 
 use super::ordered::{Ordered, Stop};
 use super::pieces::{Piece, Pieces};
-use super::xz_container::{self as container, Block, Index};
+use super::xz_container::{self as container, Block, Index, Unfinished};
 use super::zeros::WriteZeros;
 
 /// What xz may use at most, in bytes: two threads at level 6, whose true use stays a little below.
 const MEMORY: u64 = 288 << 20;
 /// What is compressed independently: twice the dictionary of level 6, for half a percent of size.
 const BLOCK: usize = 16 << 20;
+/// Finished blocks that may wait for an earlier one: each may be as large as it was before.
+const RESULTS: usize = 2;
 /// How often a thread looks whether it shall go on, in bytes that it has compressed.
 const STEP: usize = 1 << 20;
 /// Sizes of dictionaries by level, as powers of two (xz(1), compression preset levels); none is
@@ -35,7 +37,7 @@ impl<W: Write> XzWriter<W> {
     pub fn new(mut inner: W, level: u32, threads: u32) -> io::Result<Self> {
         let threads = affordable(level, threads) as usize;
         let work = move |data: Vec<u8>, stop: &Stop| compress(&data, level, stop).map(Arc::new);
-        let pool = Ordered::new(threads, threads, work)?;
+        let pool = Ordered::new(threads, threads, threads + RESULTS, work)?;
         inner.write_all(&container::header())?;
         Ok(Self {
             inner,
@@ -129,7 +131,7 @@ fn compress(data: &[u8], level: u32, stop: &Stop) -> io::Result<Block> {
     let mut options = LzmaOptions::new_preset(level)?;
     options.dict_size(1 << dictionary);
     let mut stream = Stream::new_raw_encoder(Filters::new().lzma2(&options))?;
-    let mut packed = Vec::new();
+    let mut block = Unfinished::new(STEP);
     loop {
         if stop.is_set() {
             return Err(io::Error::other("interrupted"));
@@ -141,9 +143,9 @@ fn compress(data: &[u8], level: u32, stop: &Stop) -> io::Result<Block> {
         } else {
             (rest, Action::Finish)
         };
-        packed.reserve(STEP);
-        if stream.process_vec(piece, &mut packed, action)? == Status::StreamEnd {
-            return Ok(container::block(data, &packed, dictionary));
+        block.bytes.reserve_exact(STEP);
+        if stream.process_vec(piece, &mut block.bytes, action)? == Status::StreamEnd {
+            return Ok(block.finish(data, dictionary));
         }
     }
 }

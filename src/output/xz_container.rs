@@ -38,30 +38,54 @@ pub fn header() -> Vec<u8> {
     bytes
 }
 
-/// Makes a block of `packed`, which is `data` in LZMA2 with a dictionary of 2^`dictionary` bytes.
-#[must_use]
-pub fn block(data: &[u8], packed: &[u8], dictionary: u32) -> Block {
-    let mut head = vec![0, BLOCK_FLAGS];
-    number(&mut head, packed.len() as u64);
-    number(&mut head, data.len() as u64);
-    head.extend(LZMA2);
-    // Section 5.3.1: an even value 2n stands for 2^(n + 12) bytes.
-    head.push(2 * dictionary.saturating_sub(12) as u8);
-    pad(&mut head);
-    // Section 3.1.1: in units of four bytes, the checksum behind it included, less one.
-    head[0] = (head.len() / 4) as u8;
-    let crc = CRC32.checksum(&head);
-    head.extend(crc.to_le_bytes());
-    let unpadded = head.len() + packed.len() + CHECK;
-    let mut bytes = Vec::with_capacity(unpadded + 3);
-    bytes.append(&mut head);
-    bytes.extend_from_slice(packed);
-    pad(&mut bytes);
-    bytes.extend(CRC64.checksum(data).to_le_bytes());
-    Block {
-        bytes,
-        unpadded: unpadded as u64,
-        uncompressed: data.len() as u64,
+/// Room for a block's header: what it takes with sizes below 2^28, and more if it must.
+const HEADER: usize = 20;
+
+/// A block to whose bytes compressed data is being added.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// Room for the header, then the data. Nothing is copied in the end: a block is large.
+    pub bytes: Vec<u8>,
+}
+
+impl Unfinished {
+    /// A block without data yet, with room for some.
+    #[must_use]
+    pub fn new(room: usize) -> Self {
+        let mut bytes = Vec::with_capacity(HEADER + room);
+        bytes.resize(HEADER, 0);
+        Self { bytes }
+    }
+
+    /// The block, whose bytes are `data` in LZMA2 with a dictionary of 2^`dictionary` bytes.
+    #[must_use]
+    pub fn finish(self, data: &[u8], dictionary: u32) -> Block {
+        let mut bytes = self.bytes;
+        let packed = bytes.len() - HEADER;
+        let mut head = vec![0, BLOCK_FLAGS];
+        number(&mut head, packed as u64);
+        number(&mut head, data.len() as u64);
+        head.extend(LZMA2);
+        // Section 5.3.1: an even value 2n stands for 2^(n + 12) bytes.
+        head.push(2 * dictionary.saturating_sub(12) as u8);
+        // Section 3.1.7: a header may be padded.
+        head.resize(head.len().max(HEADER - 4), 0);
+        pad(&mut head);
+        // Section 3.1.1: in units of four bytes, the checksum behind it included, less one.
+        head[0] = (head.len() / 4) as u8;
+        let crc = CRC32.checksum(&head);
+        head.extend(crc.to_le_bytes());
+        let unpadded = head.len() + packed + CHECK;
+        // Only where sizes are enormous does the data have to move.
+        bytes.splice(..HEADER, head);
+        bytes.reserve_exact(3 + CHECK);
+        pad(&mut bytes);
+        bytes.extend(CRC64.checksum(data).to_le_bytes());
+        Block {
+            bytes,
+            unpadded: unpadded as u64,
+            uncompressed: data.len() as u64,
+        }
     }
 }
 
