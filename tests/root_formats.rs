@@ -8,15 +8,15 @@ mod trees;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
 use mkosi::disk::btrfs::{self, Btrfs};
 use mkosi::disk::squashfs::{self, Squashfs};
 use mkosi::disk::{
-    Architecture, Content, DiskError, DiskSpec, FileSystem, Files, Filling, Layout, Partition,
-    PartitionKind, Place, Room, Seed, Size, Slot, Volume,
+    Architecture, Content, DiskSpec, FileSystem, Files, Filling, Partition, PartitionKind, Seed,
+    Size, Slot,
 };
 use uuid::Uuid;
 
