@@ -344,7 +344,7 @@ fn root_compression_is_the_one_asked_for() {
         (btrfs(Some(btrfs::Algorithm::Zlib)), "compression 1 (zlib)"),
         (btrfs(Some(btrfs::Algorithm::Lzo)), "compression 2 (lzo)"),
         (btrfs(Some(btrfs::Algorithm::Zstd)), "compression 3 (zstd)"),
-        (squashfs(None), "Data is not compressed"),
+        (squashfs(None), "Data is uncompressed"),
         (
             squashfs(Some(squashfs::Algorithm::Quick)),
             "Compression zstd",
@@ -381,7 +381,7 @@ fn root_compression_is_the_one_asked_for() {
         assert!(has, "{file_system:?}: {said}");
         check(&file_system, &image, slot);
         let used = fs::metadata(&image).unwrap().blocks() * 512;
-        let compressed = !name.contains("none") && !name.contains("not compressed");
+        let compressed = !name.contains("none") && !name.contains("uncompressed");
         assert_eq!(used < whole / 2, compressed, "{file_system:?}: {used}");
         let mounted = Mounted::new(&file_system, &image, slot);
         for name in 0..10 {

@@ -39,26 +39,7 @@ pub struct Site<'a> {
 pub fn assemble(spec: &DiskSpec, site: &Site<'_>, host: &Host) -> Result<Assembled, DiskError> {
     let output = site.output;
     let mut layout = spec.layout()?;
-    for partition in &spec.partitions {
-        let Some(slot) = layout.slot(partition.kind) else {
-            continue;
-        };
-        match &partition.filling {
-            Filling::Nothing => {}
-            Filling::Swap => swap::check(slot, spec.architecture)?,
-            Filling::Files(files) => {
-                if partition.encrypted {
-                    passphrase(partition, site)?;
-                }
-                let volume = volume(spec, partition, files, site);
-                let inside = slot.size.saturating_sub(partition.header());
-                files
-                    .file_system
-                    .check(inside, &volume)
-                    .map_err(|error| error.of_partition(slot.size))?;
-            }
-        }
-    }
+    check(spec, &layout, site)?;
 
     let image = File::options()
         .read(true)
@@ -114,6 +95,40 @@ pub fn assemble(spec: &DiskSpec, site: &Site<'_>, host: &Host) -> Result<Assembl
     gpt::write(&image, &layout, spec.seed.disk()).map_err(DiskError::io("write", output))?;
     std::mem::forget(unfinished);
     Ok(Assembled { layout, root_hash })
+}
+
+/// Whether everything fits its partition.
+fn check(spec: &DiskSpec, layout: &Layout, site: &Site<'_>) -> Result<(), DiskError> {
+    let check = |partition: &Partition| {
+        let Some(slot) = layout.slot(partition.kind) else {
+            return Ok(());
+        };
+        match &partition.filling {
+            Filling::Nothing => Ok(()),
+            Filling::Swap => swap::check(slot, spec.architecture),
+            Filling::Files(files) => {
+                if partition.encrypted {
+                    passphrase(partition, site)?;
+                }
+                let volume = volume(spec, partition, files, site);
+                let inside = slot.size.saturating_sub(partition.header());
+                files
+                    .file_system
+                    .check(inside, &volume)
+                    .map_err(|error| error.of_partition(slot.size))
+            }
+        }
+    };
+    let mut errors: Vec<DiskError> = spec
+        .in_order()
+        .into_iter()
+        .filter_map(|partition| check(partition).err())
+        .collect();
+    match errors.len() {
+        0 => Ok(()),
+        1 => Err(errors.remove(0)),
+        _ => Err(DiskError::Several(errors)),
+    }
 }
 
 /// Makes the file system of a partition in its place, encrypted or not; returns the partition's

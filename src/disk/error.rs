@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
 use super::verity::VerityError;
 use super::{LUKS_HEADER, LayoutError, PartitionKind, size_text};
 use crate::host::{CommandError, HostError, printable_path};
@@ -43,6 +45,9 @@ pub enum DiskError {
         /// The smallest possible size in bytes.
         least: u64,
     },
+    /// Several of these about one image, so that all are mended at once.
+    #[error("{}", lines(.0))]
+    Several(Vec<DiskError>),
     /// Too little for swap space.
     #[error("the swap partition has {} but swap space needs {least}; set SwapSize={least} or more",
         size_text(*size), least = size_text(*least))]
@@ -80,6 +85,17 @@ pub enum DiskError {
         inodes: u64,
         /// How many there can be.
         limit: u64,
+    },
+    /// A device of this machine has the file system's identifier already.
+    #[error(
+        "the {} file system cannot get its identifier {uuid}: a disk with a copy of this image is \
+         attached to this machine; detach it and build again", kind.short_name()
+    )]
+    IdentifierInUse {
+        /// Which partition.
+        kind: PartitionKind,
+        /// The identifier.
+        uuid: Uuid,
     },
     /// A partition shall be encrypted and nobody said with what.
     #[error("there is no passphrase to encrypt the {} partition with", kind.short_name())]
@@ -248,6 +264,11 @@ impl DiskError {
         }
         self
     }
+}
+
+fn lines(errors: &[DiskError]) -> String {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 fn article(name: &str) -> &'static str {

@@ -97,7 +97,7 @@ impl FileSystem {
         match self {
             Self::Ext4 => vec!["mkfs.ext4".to_owned()],
             Self::Xfs => vec!["mkfs.xfs".to_owned()],
-            Self::Btrfs(_) => vec!["mkfs.btrfs".to_owned()],
+            Self::Btrfs(_) => vec!["mkfs.btrfs".to_owned(), "btrfstune".to_owned()],
             Self::Squashfs(squashfs) => vec![squashfs.tool()],
         }
     }

@@ -20,6 +20,7 @@ pub(super) const TOOLS: &[Row] = &[
     ("blkid", "util-linux", "util-linux", "util-linux", "util-linux"),
     ("bmaptool", "bmap-tools", "bmap-tools", "", "bmap-tools"),
     ("btrfs", "btrfs-progs", "btrfs-progs", "btrfs-progs", "btrfsprogs"),
+    ("btrfstune", "btrfs-progs", "btrfs-progs", "btrfs-progs", "btrfsprogs"),
     ("bzip2", "bzip2", "bzip2", "bzip2", "bzip2"),
     ("cpio", "cpio", "cpio", "cpio", "cpio"),
     ("cryptsetup", "cryptsetup-bin", "cryptsetup", "cryptsetup", "cryptsetup"),

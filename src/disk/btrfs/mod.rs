@@ -8,15 +8,17 @@ mod subvolumes;
 
 use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
+use uuid::Uuid;
 
 pub use subvolumes::{Subvolume, make_subvolume};
 
 use super::ask::ask;
 use super::file_system::{Place, Volume};
 use super::{Content, DiskError, mounted, sparse};
-use crate::host::{BtrfsUsage, Command, Host, set_subvolume_read_only};
+use crate::host::{BtrfsUsage, Command, CommandError, Host, set_subvolume_read_only};
 
 /// The kernel's name of it.
 const NAME: &str = "btrfs";
@@ -29,6 +31,10 @@ const FEATURES: [(&str, bool); 5] = [
     ("free-space-tree", true),
     ("block-group-tree", false),
 ];
+
+/// How often an identifier that is in use is tried, and how long to wait in between.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What only btrfs has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -143,13 +149,16 @@ impl Btrfs {
         let device = mounted::attach(place, NAME)?;
         let list = Command::new("mkfs.btrfs").args(["-O", "list-all"]);
         let known = ask(list, host).map_err(|e| mounted::failed(e, volume))?;
-        let command = command(volume, &known).arg(device.path());
+        // The kernel and mkfs.btrfs both refuse an identifier that any device here has already: that
+        // of another build of the same image, or of the disk that it was written to before.
+        let passing = Uuid::new_v4();
+        let command = command(volume, passing, &known).arg(device.path());
         host.run(command).map_err(|e| mounted::failed(e, volume))?;
         let options = self
             .compress
             .map(|algorithm| format!("compress-force={}", algorithm.name()))
             .unwrap_or_default();
-        mounted::with(&device, NAME, &options, volume, |target| {
+        let usage = mounted::with(&device, NAME, &options, volume, |target| {
             if volume.kind == super::PartitionKind::Root {
                 subvolumes::create(volume.tree, target)?;
             }
@@ -159,7 +168,10 @@ impl Btrfs {
                 set_subvolume_read_only(target, true)?;
             }
             Ok(usage)
-        })
+        })?;
+        drop(device);
+        identify(place, volume, host)?;
+        Ok(usage)
     }
 
     /// Makes it again in the smallest part of `place` that holds it; returns that part's size.
@@ -200,6 +212,35 @@ impl Btrfs {
     }
 }
 
+/// Gives the file system the identifier that it is to have.
+///
+/// btrfstune refuses one that a device of this machine has. Another build of the same image has it
+/// for a moment only.
+fn identify(place: &Place<'_>, volume: &Volume<'_>, host: &Host) -> Result<(), DiskError> {
+    let mut tries = 0;
+    loop {
+        let device = mounted::attach(place, NAME)?;
+        let command = Command::new("btrfstune")
+            .args(["-f".to_owned(), "-U".to_owned(), volume.uuid.to_string()])
+            .arg(device.path());
+        match host.run(command) {
+            Ok(_) => return Ok(()),
+            Err(CommandError::Failed { tail, .. }) if tail.contains("not unique") => {
+                drop(device);
+                tries += 1;
+                if tries == TRIES {
+                    return Err(DiskError::IdentifierInUse {
+                        kind: volume.kind,
+                        uuid: volume.uuid,
+                    });
+                }
+                std::thread::sleep(PAUSE);
+            }
+            Err(error) => return Err(mounted::failed(error, volume)),
+        }
+    }
+}
+
 fn usage(target: &Path) -> Result<BtrfsUsage, DiskError> {
     // What was copied is counted once it is written.
     File::open(target)
@@ -209,7 +250,7 @@ fn usage(target: &Path) -> Result<BtrfsUsage, DiskError> {
 }
 
 /// The command line, without the device, for a release whose list of features is `known`.
-fn command(volume: &Volume<'_>, known: &str) -> Command {
+fn command(volume: &Volume<'_>, uuid: Uuid, known: &str) -> Command {
     let is_known = |name: &str| {
         known
             .lines()
@@ -227,7 +268,7 @@ fn command(volume: &Volume<'_>, known: &str) -> Command {
     let command = Command::new("mkfs.btrfs")
         .args(["-q", "-f", "-K"])
         .args(["-L", volume.kind.short_name()])
-        .args(["-U".to_owned(), volume.uuid.to_string()])
+        .args(["-U".to_owned(), uuid.to_string()])
         .args(["-d", "single", "-m", metadata]);
     if features.is_empty() {
         command

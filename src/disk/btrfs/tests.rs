@@ -33,9 +33,9 @@ fn command_line() {
         ),
     ] {
         assert_eq!(
-            command(&volume(read_only), known).to_string(),
+            command(&volume(read_only), Uuid::from_u128(2), known).to_string(),
             format!(
-                "mkfs.btrfs -q -f -K -L home -U 00000000-0000-0000-0000-000000000001 {expected}"
+                "mkfs.btrfs -q -f -K -L home -U 00000000-0000-0000-0000-000000000002 {expected}"
             )
         );
     }
