@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! disk verity DATA TREE              the hash tree of a file, in another file
-//! disk image TREE IMAGE [encrypted]  an ext4 image of a directory
+//! disk image TREE IMAGE [encrypted] [sealed] [GIGABYTES]
+//!                                    an ext4 image of a directory
 //! ```
 
 use std::error::Error;
@@ -30,9 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let host = Host::new(Arc::new(HostRunner), Arc::new(Quiet), Cancel::default());
     match *words {
         ["verity", data, tree] => verity(Path::new(data), Path::new(tree), &host),
-        ["image", tree, image] => make_image(Path::new(tree), Path::new(image), false, &host),
-        ["image", tree, image, "encrypted"] => {
-            make_image(Path::new(tree), Path::new(image), true, &host)
+        ["image", tree, image, ref words @ ..] => {
+            make_image(Path::new(tree), Path::new(image), words, &host)
         }
         _ => {
             println!("run by scripts/bench");
@@ -68,7 +68,7 @@ fn verity(data: &Path, tree: &Path, host: &Host) -> Result<(), Box<dyn Error>> {
 fn make_image(
     tree: &Path,
     image: &Path,
-    encrypted: bool,
+    words: &[&str],
     host: &Host,
 ) -> Result<(), Box<dyn Error>> {
     let size = measure(&Root::open(tree)?, Path::new(""), &[], &host.cancel)?;
@@ -77,9 +77,12 @@ fn make_image(
         directory: None,
         content: Content::roughly(size.data_bytes, size.inodes, size.dirs),
     });
-    let mut root = Partition::new(PartitionKind::Root, Size::Automatic, filling);
-    root.encrypted = encrypted;
+    let gigabytes = words.iter().find_map(|word| word.parse::<u64>().ok());
+    let size = gigabytes.map_or(Size::Automatic, |number| Size::Fixed(number << 30));
+    let mut root = Partition::new(PartitionKind::Root, size, filling);
+    root.encrypted = words.contains(&"encrypted");
     let mut spec = DiskSpec::new(Architecture::X86_64, Seed::new(Uuid::from_u128(1)));
+    spec.verity = words.contains(&"sealed");
     spec.partitions = vec![root];
     let scratch = tempfile::tempdir_in(image.parent().unwrap_or(Path::new(".")))?;
     let site = Site {
