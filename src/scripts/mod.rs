@@ -2,6 +2,7 @@
 
 mod finalize;
 mod postinst;
+pub mod sources;
 
 use std::path::PathBuf;
 
