@@ -286,7 +286,7 @@ fn root_password(config: &Config) -> RootPassword {
 fn script(config: &Config, path: &Path) -> Script {
     Script {
         path: path.to_owned(),
-        argument: "final",
+        argument: Some("final"),
         environment: config
             .environment
             .iter()

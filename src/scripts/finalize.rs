@@ -13,12 +13,12 @@ pub fn finalize(
     host: &Host,
 ) -> Result<(), ScriptError> {
     let mut command = Command::new(&script.path)
-        .arg(script.argument)
+        .args(script.argument)
         .current_dir(directory);
     for (name, value) in &script.environment {
         command = command.env(name, value);
     }
     host.run(command.env("BUILDROOT", root))
-        .map_err(|e| failed("FinalizeScript", script, e))?;
+        .map_err(|e| failed("FinalizeScript", "", script, e))?;
     Ok(())
 }

@@ -11,6 +11,7 @@ mod copy;
 mod docs;
 mod error;
 mod files;
+mod give;
 mod globs;
 mod hostname;
 mod listing;
