@@ -67,6 +67,7 @@ pub fn build(script: &BuildScript, place: &Workplace<'_>, host: &Host) -> Result
         setting: "BuildScript",
         packages: "BuildPackages",
         name: "build",
+        argument: None,
         script: &script.script,
         root: place.root,
     };

@@ -13,7 +13,7 @@ pub fn finalize(
     host: &Host,
 ) -> Result<(), ScriptError> {
     let mut command = Command::new(&script.path)
-        .args(script.argument)
+        .arg(script.argument)
         .current_dir(directory);
     for (name, value) in &script.environment {
         command = command.env(name, value);

@@ -17,6 +17,8 @@ pub(super) struct Inside<'a> {
     pub packages: &'static str,
     /// What it is called inside.
     pub name: &'static str,
+    /// What it is told on its command line.
+    pub argument: Option<&'static str>,
     /// The script.
     pub script: &'a Script,
     /// The tree.
@@ -42,7 +44,7 @@ impl Inside<'_> {
         for (name, value) in &script.environment {
             container = container.env(name, value);
         }
-        let command = arrange(container).command(&shown, script.argument);
+        let command = arrange(container).command(&shown, self.argument);
         let result = host.run(command);
         name_servers.restore()?;
         result.map_err(|e| failed(self.setting, self.packages, script, e))?;

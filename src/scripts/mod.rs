@@ -28,8 +28,8 @@ pub use prepare::prepare;
 pub struct Script {
     /// The executable file on the host.
     pub path: PathBuf,
-    /// Its one argument, the phase, `build` or `final`; none for the build script.
-    pub argument: Option<&'static str>,
+    /// The phase, `build` or `final`: its one argument, unless it is the build script.
+    pub argument: &'static str,
     /// Variables that the settings ask for, then those that this program sets.
     pub environment: Vec<(String, String)>,
     /// Whether it may use the network.
@@ -40,14 +40,14 @@ pub struct Script {
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
     /// It ended with a failure.
-    #[error("{name}={}{argument}{hint}", printable_path(path))]
+    #[error("{name}={} ({argument}){hint}", printable_path(path))]
     Failed {
         /// The setting that names it.
         name: &'static str,
         /// The script.
         path: PathBuf,
-        /// Its argument after a space, or nothing.
-        argument: String,
+        /// The phase.
+        argument: &'static str,
         /// What to do about it, as a line of its own, or nothing.
         hint: String,
         /// How it ended.
@@ -100,7 +100,7 @@ fn failed(
     ScriptError::Failed {
         name,
         path: script.path.clone(),
-        argument: script.argument.map(|a| format!(" {a}")).unwrap_or_default(),
+        argument: script.argument,
         hint: hint.map(|h| format!("\n{h}")).unwrap_or_default(),
         source,
     }
@@ -119,7 +119,7 @@ fn hint(code: Option<i32>, tail: &str, packages: &str, network: bool) -> Option<
 /// The setting that brings packages into the image in which a script runs.
 fn packages_of(script: &Script) -> &'static str {
     match script.argument {
-        Some("final") => "Packages",
+        "final" => "Packages",
         _ => "BuildPackages",
     }
 }

@@ -12,6 +12,7 @@ pub fn postinst(script: &Script, root: &Path, host: &Host) -> Result<(), ScriptE
         setting: "PostInstallationScript",
         packages: packages_of(script),
         name: "postinst",
+        argument: Some(script.argument),
         script,
         root,
     };

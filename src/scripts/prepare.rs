@@ -14,8 +14,9 @@ pub fn prepare(script: &Script, root: &Path, host: &Host) -> Result<(), ScriptEr
         setting: "PrepareScript",
         packages: packages_of(script),
         name: "prepare",
+        argument: Some(script.argument),
         script,
         root,
     };
-    inside.run(|container| container.network(true), host)
+    inside.run(|container| container, host)
 }

@@ -79,7 +79,7 @@ fn prepare(config: &Config, settings: &ConfigContext) -> Result<Prepared, Vec<Ve
     let installer = installer::choose(&host);
     let signer = config.sign.then(|| signer(config, settings));
     if let Some(plan) = &plan {
-        let needed = plan::tools(&plan.steps);
+        let needed = plan::tools(plan);
         let mut tools: Vec<&str> = needed.iter().map(String::as_str).collect();
         tools.extend(installer.tools());
         if let Some(signer) = &signer {
@@ -98,7 +98,7 @@ fn prepare(config: &Config, settings: &ConfigContext) -> Result<Prepared, Vec<Ve
             .check(&host)
             .map_err(|error| vec![VerbError::Sign(error)])?;
     }
-    let passphrase = if plan::encrypts(&plan.steps) {
+    let passphrase = if plan::encrypts(&plan) {
         Some(passphrase::obtain(config).map_err(|error| vec![error])?)
     } else {
         None
@@ -140,7 +140,10 @@ fn existing_output(config: &Config, plan: Option<&Plan>, names: &Artifacts) -> O
     if config.force.replaces_output() {
         return None;
     }
-    let mut outputs = vec![names.image().to_owned()];
+    let mut outputs = Vec::new();
+    if plan.is_none_or(Plan::makes_image) {
+        outputs.push(names.image().to_owned());
+    }
     outputs.extend(plan.into_iter().flat_map(|plan| plan.outputs(names)));
     outputs
         .into_iter()
