@@ -7,6 +7,7 @@ pub mod events;
 mod file_systems;
 mod phases;
 mod placing;
+mod project;
 mod publish;
 mod run;
 mod scratch;
