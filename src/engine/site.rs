@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{PublishOptions, Staging};
+use super::{Caching, PublishOptions, Staging};
 use crate::disk::Passphrase;
 use crate::installer::Installer;
 use crate::output::{Artifacts, Digest, Signer};
@@ -22,6 +22,8 @@ pub struct Build<'a> {
     pub names: &'a Artifacts,
     /// Where trees are put together.
     pub workspace: &'a Path,
+    /// Where trees with packages are kept from build to build, if they are.
+    pub caching: Option<&'a Caching>,
     /// What encrypted partitions are opened with, if there are any.
     pub passphrase: Option<&'a Passphrase>,
     /// How artifacts are published.
@@ -35,8 +37,10 @@ pub struct Build<'a> {
 /// What the steps of a build work on.
 pub(super) struct Site<'a> {
     pub build: &'a Build<'a>,
-    /// The tree that becomes the image.
+    /// The tree that is worked on.
     pub tree: PathBuf,
+    /// Whether nothing else is lost when the tree is moved away.
+    pub movable: bool,
     /// For what must not be in the tree.
     pub scratch: PathBuf,
     /// Where artifacts are made.

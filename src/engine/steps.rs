@@ -6,12 +6,13 @@ use std::path::Path;
 
 use super::file_systems::{self, content};
 use super::site::Site;
-use super::{EngineError, artifacts, disk_image};
+use super::{EngineError, artifacts, disk_image, project};
 use crate::disk::DiskError;
 use crate::host::Host;
 use crate::installer::{self, InstallError, Request};
 use crate::output::{self, OutputError};
 use crate::plan::{Action, CleanUp, Image, PlanError, RootPassword, TreeSource};
+use crate::scripts::sources::SourcesError;
 use crate::scripts::{self, ScriptError};
 use crate::tree::{self, CleanPackageMetadata, CopyOptions, Root, TreeError};
 
@@ -25,6 +26,8 @@ pub enum StepError {
     Install(#[from] InstallError),
     /// A script of the project.
     Script(#[from] ScriptError),
+    /// The project's sources.
+    Sources(#[from] SourcesError),
     /// The disk image.
     Disk(#[from] DiskError),
     /// Another artifact.
@@ -48,6 +51,12 @@ pub(super) fn perform(
             return copy(source, &root()?, host);
         }
         Action::Install(request) => return install(request, site, host),
+        Action::AddPackages(request) => return add_packages(request, site, host),
+        Action::Prepare(script) => scripts::prepare(script, &site.tree, host)?,
+        Action::KeepHeaders(directory) => project::keep_headers(directory, site, host)?,
+        Action::CopySources(sources) => return project::copy_sources(sources, site, host),
+        Action::Build(run) => project::build(run, site, host)?,
+        Action::InstallResult(from) => return project::install(from.as_deref(), site, host),
         Action::Identify(identity) => {
             let (id, version) = (identity.id.as_deref(), identity.version.as_deref());
             if !tree::set_image_version(&root()?, id, version)? {
@@ -99,7 +108,21 @@ fn install(request: &Request, site: &Site<'_>, host: &Host) -> Result<String, St
         .install(request, &installer_site(site), host)?;
     let root = Root::open(&site.tree)?;
     tree::remove_host_keys(&root, host.report.as_ref(), &host.cancel)?;
+    if !(request.with_docs || request.with_changelogs) {
+        // What was unpacked before dpkg was told to leave it out. It would only be in the way of every
+        // build that begins from this tree.
+        tree::remove_docs(&root, &host.cancel)?;
+    }
     Ok(format!("with {}", site.build.installer.name()))
+}
+
+fn add_packages(request: &Request, site: &Site<'_>, host: &Host) -> Result<String, StepError> {
+    site.build
+        .installer
+        .add(request, &installer_site(site), host)?;
+    let root = Root::open(&site.tree)?;
+    tree::remove_host_keys(&root, host.report.as_ref(), &host.cancel)?;
+    Ok(String::new())
 }
 
 fn set_password(password: &RootPassword, root: &Root, site: &Site<'_>) -> Result<(), StepError> {
@@ -145,7 +168,7 @@ fn write_image(image: &Image, site: &mut Site<'_>, host: &Host) -> Result<String
     let target = artifacts::image_target(site)?;
     site.image.clone_from(&target);
     match image {
-        Image::Directory => move_tree(&site.tree, &target, host)?,
+        Image::Directory => finish_directory(site, &target, host)?,
         Image::Tar {
             strip_selinux,
             compression,
@@ -177,22 +200,27 @@ fn write_image(image: &Image, site: &mut Site<'_>, host: &Host) -> Result<String
     Ok(String::new())
 }
 
-/// Makes the tree the artifact: without copying where both are on one file system.
-fn move_tree(tree: &Path, target: &Path, host: &Host) -> Result<(), StepError> {
-    match fs::rename(tree, target) {
-        Ok(()) => {
-            // A workspace needs a tree to remove.
-            fs::create_dir(tree).map_err(EngineError::path("create", tree))?;
-            Ok(())
+/// Makes the tree the artifact: without copying where nothing else needs it, and both are on one file
+/// system.
+fn finish_directory(site: &Site<'_>, target: &Path, host: &Host) -> Result<(), StepError> {
+    let tree = &site.tree;
+    if site.movable {
+        match fs::rename(tree, target) {
+            Ok(()) => {
+                // A workspace needs a tree to remove.
+                fs::create_dir(tree).map_err(EngineError::path("create", tree))?;
+                return Ok(());
+            }
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {}
+            Err(source) => {
+                return Err(EngineError::path("move the tree to", target)(source).into());
+            }
         }
-        Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
-            fs::create_dir(target).map_err(EngineError::path("create", target))?;
-            let options = CopyOptions::faithful(None);
-            let (report, cancel) = (host.report.as_ref(), &host.cancel);
-            let root = Root::open(target)?;
-            tree::copy_tree(&root, tree, Path::new(""), &options, report, cancel)?;
-            Ok(())
-        }
-        Err(source) => Err(EngineError::path("move the tree to", target)(source).into()),
     }
+    fs::create_dir(target).map_err(EngineError::path("create", target))?;
+    let options = CopyOptions::faithful(None);
+    let (report, cancel) = (host.report.as_ref(), &host.cancel);
+    let root = Root::open(target)?;
+    tree::copy_tree(&root, tree, Path::new(""), &options, report, cancel)?;
+    Ok(())
 }
