@@ -3,7 +3,8 @@
 use std::fs;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use uuid::Uuid;
 
@@ -13,7 +14,10 @@ use crate::config::values::Format;
 use crate::config::{self, Config, Context as ConfigContext};
 use crate::disk::Passphrase;
 use crate::engine::events::Shown;
-use crate::engine::{self, Artifact, Build, Display, Durability, Progress, PublishOptions, Sink};
+use crate::engine::layers::Store;
+use crate::engine::{
+    self, Artifact, Build, Caching, Display, Durability, Progress, PublishOptions, Sink,
+};
 use crate::host::{
     Host, Lock, calling_user, is_btrfs, is_root, namespace, remove_contents, set_umask, signals,
 };
@@ -47,6 +51,8 @@ struct Prepared {
     signer: Option<Signer>,
     host: Host,
     passphrase: Option<Passphrase>,
+    /// When this run began.
+    begun: SystemTime,
 }
 
 /// Checks everything that can be checked before work begins, and says all that is wrong at once.
@@ -111,11 +117,18 @@ fn prepare(config: &Config, settings: &ConfigContext) -> Result<Prepared, Vec<Ve
         signer,
         host,
         passphrase,
+        begun: begun(),
     })
 }
 
+/// When this run began: the same for all images that it builds, so that `-ff` makes what they share once.
+fn begun() -> SystemTime {
+    static BEGUN: OnceLock<SystemTime> = OnceLock::new();
+    *BEGUN.get_or_init(SystemTime::now)
+}
+
 /// What besides the settings decides a build.
-fn plan_context(context: &ConfigContext) -> Result<Context, VerbError> {
+pub(super) fn plan_context(context: &ConfigContext) -> Result<Context, VerbError> {
     let epoch = match context.variable("SOURCE_DATE_EPOCH") {
         None => None,
         Some(text) => Some(
@@ -309,11 +322,17 @@ fn locked(
         );
     }
     let former = artifacts(config)?;
+    let caching = config.incremental.then(|| Caching {
+        store: Store::in_directory(names.directory()),
+        limit: config.layers_size.bytes(),
+        not_before: config.force.drops_cached_images().then_some(prepared.begun),
+    });
     let build = Build {
         plan: &prepared.plan,
         context: &prepared.context,
         installer: prepared.installer.as_ref(),
         names,
+        caching: caching.as_ref(),
         workspace: config
             .workspace_directory
             .as_deref()
@@ -327,7 +346,14 @@ fn locked(
         former: &former,
         signer: prepared.signer.as_ref(),
     };
-    engine::run(&build, host, progress).map_err(VerbError::Build)
+    let artifacts = engine::run(&build, host, progress).map_err(VerbError::Build)?;
+    if let Some(caching) = &caching {
+        // The image is done: what is left over is no reason to fail.
+        if let Err(error) = caching.store.shrink(caching.limit, host.report.as_ref()) {
+            host.report.warn(&error.to_string());
+        }
+    }
+    Ok(artifacts)
 }
 
 fn display(globals: &Globals) -> Arc<dyn Sink> {
