@@ -49,6 +49,8 @@ struct Case {
     cancel: Cancel,
     script: BuildScript,
     owner: Option<(u32, u32)>,
+    /// Sources that are not in the tree, and whether they can only be read.
+    shown: Option<(PathBuf, bool)>,
 }
 
 impl Case {
@@ -83,6 +85,7 @@ impl Case {
             cancel: Cancel::default(),
             script,
             owner: None,
+            shown: None,
         }
     }
 
@@ -98,8 +101,8 @@ impl Case {
         let (root, destination) = (self.at("tree"), self.at("destination"));
         let place = Workplace {
             root: &root,
-            sources: None,
-            read_only: false,
+            sources: self.shown.as_ref().map(|(path, _)| path.as_path()),
+            read_only: self.shown.as_ref().is_some_and(|(_, read_only)| *read_only),
             destination: &destination,
             owner: self.owner,
         };
@@ -199,6 +202,23 @@ fn root_the_script_is_told_where_everything_is() {
     assert!(told.contains(" /root/build 101\n"), "{told}");
     // Nothing of the host's name servers stays.
     assert!(!case.at("tree/etc/resolv.conf").exists());
+}
+
+#[test]
+fn root_sources_that_are_shown_take_the_place_of_others() {
+    let mut case = Case::new(
+        "ls > $DESTDIR/out; echo \"$GIT_CONFIG_KEY_0=$GIT_CONFIG_VALUE_0\" >> $DESTDIR/out\n\
+         if touch made 2>/dev/null; then echo writable; else echo read-only; fi >> $DESTDIR/out",
+    );
+    // A name with what separates the parts of nspawn's option.
+    let shown = case.at("a:b \\c");
+    fs::create_dir(&shown).unwrap();
+    fs::write(shown.join("shown.c"), "").unwrap();
+    case.shown = Some((shown.clone(), true));
+    assert_eq!(case.build(), "shown.c\nsafe.directory=*\nread-only\n");
+    case.shown = Some((shown.clone(), false));
+    assert_eq!(case.build(), "shown.c\nsafe.directory=*\nwritable\n");
+    assert!(shown.join("made").exists());
 }
 
 /// A listener on the host is out of reach without network, and is reached with it.

@@ -132,5 +132,7 @@ fn copy_top(lower: &Path, upper: &Path, host: &Host) -> Result<(), StepError> {
     let (report, cancel) = (host.report.as_ref(), &host.cancel);
     let root = Root::open(upper)?;
     tree::copy_tree(&root, lower, Path::new(""), &options, report, cancel)?;
+    // What was an overlay's upper directory once is marked as belonging to the one below it.
+    root.forget_overlay()?;
     Ok(())
 }

@@ -177,3 +177,76 @@ pub(super) fn script(config: &Config, path: &Path, argument: &'static str) -> Sc
         network: config.with_network,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Context, Plan};
+    use super::*;
+    use crate::config::testing::Fixture;
+
+    /// The titles of both phases, up to where the final image is finished.
+    fn titles(flags: &str) -> (Vec<String>, Vec<String>) {
+        let fixture = Fixture::new()
+            .project_file("mkosi.build", "#!/bin/sh\n", 0o755)
+            .project_file("mkosi.postinst", "#!/bin/sh\n", 0o755)
+            .project_file("mkosi.finalize", "#!/bin/sh\n", 0o755)
+            .directory("p/mkosi.extra")
+            .args("-d debian -r bookworm -t directory --hostname=x --password=y")
+            .args(flags);
+        let context = Context {
+            directory: "/".into(),
+            source_date_epoch: None,
+            seed: uuid::Uuid::nil(),
+        };
+        let plan = Plan::new(&fixture.config(), &context).unwrap();
+        let of = |phase| {
+            let titles = plan.phase(phase).map(|step| step.action.title());
+            titles
+                .take_while(|title| title != "Listing packages")
+                .collect()
+        };
+        (of(Phase::Development), of(Phase::Final))
+    }
+
+    #[test]
+    fn the_order_is_the_documented_one() {
+        let (development, last) = titles("");
+        let before = [
+            "Running the post-installation script (build)",
+            "Running the finalize script (build)",
+        ];
+        let after = [
+            "Copying mkosi.extra",
+            "Setting the host name",
+            "Setting root's password",
+            "Running the post-installation script",
+            "Running the finalize script",
+        ];
+        let (made, copying, running) = (
+            "Adding what the build script made",
+            "Copying the sources",
+            "Running the build script",
+        );
+        assert_eq!(development[..2], before);
+        assert_eq!(development[2..], [copying, running]);
+        assert_eq!(last[..1], [made]);
+        assert_eq!(last[1..], after);
+
+        // What is shown is not copied.
+        let (development, _) = titles("--source-file-transfer=mount");
+        assert_eq!(development[2..], [running]);
+        let (development, last) = titles(
+            "--include-directory=i --source-file-transfer-final=copy-all --source-file-transfer=copy-all",
+        );
+        assert_eq!(development[2], "Keeping the header files");
+        assert_eq!(development[3..], [copying, running]);
+        assert_eq!(last[..2], [made, copying]);
+        assert_eq!(last[2..], after);
+        let (development, last) = titles("--skip-final-phase --install-dir=i");
+        assert_eq!(development.len(), 4);
+        assert_eq!(last, [""; 0]);
+        let (development, last) = titles("--build-script=");
+        assert_eq!(development, [""; 0]);
+        assert_eq!(last, after);
+    }
+}

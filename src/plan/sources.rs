@@ -38,9 +38,14 @@ pub(super) fn sources(config: &Config, transfer: SourceTransfer) -> Sources {
         &config.secure_boot_key,
         &config.project.passphrase,
     ];
+    let artifacts = Artifacts::new(&config.output);
+    // A project may have checksums of its own under the name that has nothing of the image's.
+    let sums = [artifacts.checksums(), artifacts.signature()];
+    let written = artifacts.all().into_iter();
+    let written = written.filter(|path| config.checksum || !sums.contains(path));
     let mut left_out: Vec<PathBuf> = named
         .chain(set.into_iter().flatten().cloned())
-        .chain(Artifacts::new(&config.output).all())
+        .chain(written)
         .collect();
     left_out.sort();
     left_out.dedup();
@@ -48,5 +53,46 @@ pub(super) fn sources(config: &Config, transfer: SourceTransfer) -> Sources {
         path: config.build_sources.clone(),
         transfer,
         left_out,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::Fixture;
+
+    #[test]
+    fn what_builds_write_and_secrets_are_no_sources() {
+        let fixture = Fixture::new()
+            .project_file("mkosi.build", "", 0o755)
+            .args("--build-sources=src --build-dir=/elsewhere/objects --output=made/x.raw")
+            .args("--workspace-dir=w --install-dir=i --cache=c");
+        let config = fixture.config();
+        let sources = sources(&config, SourceTransfer::CopyAll);
+        let project = &config.project.directory;
+        assert_eq!(sources.path, project.join("src"));
+        for path in [
+            "mkosi.output",
+            "src/mkosi.cache",
+            "mkosi.rootpw",
+            "/elsewhere/objects",
+            "made/x.raw",
+            "made/x.manifest",
+            "w",
+            "i",
+            "c",
+        ] {
+            let path = project.join(path);
+            assert!(sources.left_out.contains(&path), "{path:?}");
+        }
+        let sums = |flags: &str| {
+            let fixture = Fixture::new().project_file("mkosi.build", "", 0o755);
+            let config = fixture.args(flags).config();
+            let sums = config.project.directory.join("SHA256SUMS");
+            super::sources(&config, SourceTransfer::CopyAll)
+                .left_out
+                .contains(&sums)
+        };
+        assert!(sums("--checksum") && sums("--sign") && !sums(""));
     }
 }

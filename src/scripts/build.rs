@@ -19,6 +19,13 @@ const BUILD: &str = "/root/build";
 /// a device file, and by opening files by their inode numbers.
 const DROPPED: [&str; 2] = ["CAP_MKNOD", "CAP_DAC_READ_SEARCH"];
 
+/// Lets git of the image work in sources that are not root's.
+const SHOWN_TO_GIT: [(&str, &str); 3] = [
+    ("GIT_CONFIG_COUNT", "1"),
+    ("GIT_CONFIG_KEY_0", "safe.directory"),
+    ("GIT_CONFIG_VALUE_0", "*"),
+];
+
 /// The build script and what it is told.
 #[derive(Clone, Debug, Serialize)]
 pub struct BuildScript {
@@ -83,6 +90,10 @@ pub fn build(script: &BuildScript, place: &Workplace<'_>, host: &Host) -> Result
                     true => container.bind_read_only(sources, target),
                     false => container.bind(sources, target),
                 };
+                // They belong to a user of the host, and git refuses others' trees to root.
+                for (name, value) in SHOWN_TO_GIT {
+                    container = container.env(name, value);
+                }
             }
             if let Some(directory) = &script.build_directory {
                 container = container

@@ -19,6 +19,7 @@ mod listing;
 mod machine_id;
 mod os_release;
 mod overlay;
+mod overlay_marks;
 mod package_managers;
 mod password;
 mod remove;

@@ -4,7 +4,9 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
-use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr, lgetxattr, llistxattr, lsetxattr};
+use rustix::fs::{
+    XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr, lgetxattr, llistxattr, lsetxattr,
+};
 use rustix::io::{Errno, Result};
 
 /// The most bytes one attribute, and one file's list of names, can have (`XATTR_SIZE_MAX`,
@@ -106,16 +108,25 @@ pub(crate) fn set(of: Of<'_>, name: &CStr, value: &[u8]) -> Result<()> {
     }
 }
 
+/// Removes one attribute; it may be gone already.
+pub(crate) fn remove(fd: impl AsFd, name: &CStr) -> Result<()> {
+    match fremovexattr(fd, name) {
+        Ok(()) | Err(Errno::NODATA) => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Whether an attribute is a note of overlayfs on how a tree is stored.
+pub(crate) fn is_of_overlay(name: &CStr) -> bool {
+    let name = name.to_bytes();
+    name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.")
+}
+
 /// Whether an attribute belongs to the file itself and goes along when the file is copied. SELinux
 /// labels come from the host's policy, overlayfs' marks from how a tree happens to be stored, and
 /// file systems have attributes of their own that mean nothing elsewhere.
 pub(crate) fn travels(name: &CStr) -> bool {
-    let general = is_general(name);
-    let name = name.to_bytes();
-    general
-        && name != b"security.selinux"
-        && !name.starts_with(b"trusted.overlay.")
-        && !name.starts_with(b"user.overlay.")
+    is_general(name) && name.to_bytes() != b"security.selinux" && !is_of_overlay(name)
 }
 
 /// Whether an attribute means the same in every file system.

@@ -279,7 +279,7 @@ fn work(config: &Config, prepared: &Prepared, globals: &Globals, owner: Option<(
         .and_then(|()| locked(config, prepared, owner, &host, &progress));
     match result {
         Ok(_) => {
-            if globals.progress != cli::Progress::Json {
+            if globals.progress != cli::Progress::Json && prepared.plan.makes_image() {
                 conclude(config);
             }
             exit::DONE

@@ -19,13 +19,11 @@ const SUBMODULE: &[u8] = b"160000";
 
 /// A repository decides by its own settings which programs git starts: none may be started here.
 /// Nothing is written, fetched or asked, either.
-const HARMLESS: [&str; 6] = [
+const HARMLESS: [&str; 4] = [
     "-c",
     "core.fsmonitor=false",
     "-c",
     "core.hooksPath=/dev/null",
-    "-c",
-    "core.pager=cat",
 ];
 const QUIET: [(&str, &str); 4] = [
     ("GIT_OPTIONAL_LOCKS", "0"),
