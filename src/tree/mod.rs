@@ -3,28 +3,28 @@
 //!
 //! All of it goes through [`Root`], which resolves every path beneath the image's root.
 
-mod archive;
-mod attributes;
+pub(crate) mod archive;
+pub(crate) mod attributes;
 mod cleanup;
 mod copy;
 mod docs;
-mod error;
+pub(crate) mod error;
 mod files;
 mod globs;
 mod hostname;
-mod listing;
+pub(crate) mod listing;
 mod machine_id;
 mod os_release;
 mod overlay;
 mod package_managers;
 mod password;
 mod remove;
-mod resolve;
-mod root;
-mod shown;
+pub(crate) mod resolve;
+pub(crate) mod root;
+pub(crate) mod shown;
 mod size;
-mod stat;
-mod xattrs;
+pub(crate) mod stat;
+pub(crate) mod xattrs;
 
 pub use archive::{Extracted, extract};
 pub use cleanup::{clean_up, remove_host_keys};

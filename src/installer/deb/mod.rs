@@ -1,0 +1,69 @@
+//! Debian and its like, unpacked by this program itself.
+//!
+//! apt chooses, fetches and verifies packages. Into an empty tree they are then unpacked here, many
+//! at once, with dpkg's database written as dpkg writes it; dpkg inside the tree configures them.
+//! Packages that need dpkg's judgement while they are unpacked are left to it. In a tree that holds
+//! packages already, all is left to apt and dpkg.
+
+mod add;
+mod archive;
+mod changes;
+mod claims;
+mod control;
+mod database;
+mod fields;
+mod fill;
+mod filter;
+mod inside;
+mod leavings;
+mod owners;
+mod places;
+mod read;
+mod relations;
+mod resolve;
+mod services;
+mod settings;
+mod special;
+#[cfg(test)]
+mod testing;
+mod triggers;
+mod unpack;
+mod wave;
+
+use super::apt::{self, DPKG_STATUS};
+use super::mmdebstrap::remove;
+use super::{InstallError, Installer, Request, Site};
+use crate::host::Host;
+use crate::tree::Root;
+
+/// Installs with apt's resolver and this program's own unpacking.
+#[derive(Clone, Copy, Debug)]
+pub struct Deb;
+
+impl Installer for Deb {
+    fn name(&self) -> &'static str {
+        "apt"
+    }
+
+    fn tools(&self) -> &'static [&'static str] {
+        &["apt-get", "apt-config", "systemd-nspawn"]
+    }
+
+    fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+        let _lock = apt::lock_cache(request, host)?;
+        let keyrings = apt::keyrings(request, site)?;
+        let temporary = apt::prepare(request, &site.root)?;
+        let root = Root::open(&site.root)?;
+        let settings = settings::Settings::write(request, site, &keyrings, host)?;
+        if fill::is_empty(&root)? {
+            fill::fill(request, site, &root, &settings, host)?;
+        } else {
+            add::install(request, site, &root, &settings, host)?;
+        }
+        temporary.finish(request)
+    }
+
+    fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
+        remove(packages, site, host)
+    }
+}
