@@ -30,11 +30,7 @@ pub(super) fn now(scratch: &Path) -> Result<Moment, InstallError> {
 ///
 /// # Errors
 /// When the tree cannot be read.
-pub(super) fn any_since(
-    root: &Root,
-    paths: &[Vec<u8>],
-    moment: Moment,
-) -> Result<bool, TreeError> {
+pub(super) fn any_since(root: &Root, paths: &[Vec<u8>], moment: Moment) -> Result<bool, TreeError> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     for path in paths {
         let path = Path::new(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));

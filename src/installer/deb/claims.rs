@@ -94,7 +94,10 @@ impl Claims {
     pub fn directory(&self, path: &[u8], wanted: DirectoryClaim, made: bool) {
         if let Some(claim) = self.part(path).get_mut(path) {
             claim.made |= made;
-            if claim.wanted.is_none_or(|other| wanted.package < other.package) {
+            if claim
+                .wanted
+                .is_none_or(|other| wanted.package < other.package)
+            {
                 claim.wanted = Some(wanted);
             }
         }

@@ -33,7 +33,9 @@ pub(super) struct Package {
     pub version: String,
     pub architecture: String,
     pub fields: Fields,
-    /// Everything of the control archive but `control` itself.
+    /// The file `control`, as it is.
+    pub control: String,
+    /// Everything else of the control archive.
     pub files: Vec<ControlFile>,
     /// Configuration files, as `/etc/x`.
     pub conffiles: Vec<Vec<u8>>,
@@ -90,8 +92,8 @@ impl Package {
         }
         members.finish()?;
         let control = control.ok_or_else(|| Fault::new("it has no control file"))?;
-        let control = String::from_utf8(control)
-            .map_err(|_| Fault::new("its control file is no text"))?;
+        let control =
+            String::from_utf8(control).map_err(|_| Fault::new("its control file is no text"))?;
         let fields = Fields::parse(&control)?;
         let field = |name: &str| {
             fields
@@ -112,6 +114,7 @@ impl Package {
             version,
             architecture,
             fields,
+            control,
             files,
             conffiles: Vec::new(),
             odd_conffiles: false,
@@ -233,7 +236,10 @@ mod tests {
         let cases: &[(&[(&str, &str)], &str)] = &[
             (&[("./postinst", "")], "no control file"),
             (&[("./control", "Package: ../x\n")], "no valid"),
-            (&[("./control", "Package: x\nVersion: 1 2\n")], "no valid Version"),
+            (
+                &[("./control", "Package: x\nVersion: 1 2\n")],
+                "no valid Version",
+            ),
             (&[("./control", CONTROL), ("./../x", "")], "no control file"),
             (&[("./control", CONTROL), ("./a/", "")], "no control file"),
             (&[("./control -> /etc/passwd", "")], "no control file"),

@@ -101,10 +101,7 @@ fn create(dir: &impl std::os::fd::AsFd, name: &str) -> rustix::io::Result<File> 
 
 /// A package's entry in the status file.
 fn stanza(package: &Package) -> String {
-    let mut text = format!(
-        "Package: {}\nStatus: install ok unpacked\n",
-        package.name
-    );
+    let mut text = format!("Package: {}\nStatus: install ok unpacked\n", package.name);
     for (name, value) in package.fields.iter() {
         let own = ["Package", "Status", "Conffiles", "Config-Version"];
         if !own.iter().any(|other| other.eq_ignore_ascii_case(name)) {

@@ -18,7 +18,9 @@ impl Fields {
             }
             if line.starts_with([' ', '\t']) {
                 let Some((_, value)) = fields.last_mut() else {
-                    return Err(Fault::new("its control file begins in the middle of a field"));
+                    return Err(Fault::new(
+                        "its control file begins in the middle of a field",
+                    ));
                 };
                 value.push('\n');
                 value.push_str(line.trim_end());
@@ -30,7 +32,10 @@ impl Fields {
                     !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':')
                 })
                 .ok_or_else(|| Fault::new("its control file has a line without a field"))?;
-            if fields.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            if fields
+                .iter()
+                .any(|(other, _)| other.eq_ignore_ascii_case(name))
+            {
                 return Err(Fault::new(format!(
                     "its control file has the field {name} twice"
                 )));

@@ -8,8 +8,8 @@ use super::filter::Filter;
 use super::inside::{Inside, Step};
 use super::owners::Owners;
 use super::places::Places;
-use super::relations::Relations;
 use super::read::read_all;
+use super::relations::Relations;
 use super::resolve;
 use super::services::Refusal;
 use super::settings::Settings;
@@ -50,7 +50,8 @@ pub(super) fn fill(
     let chosen = resolve::choose_for_new_tree(settings, request, host)?;
     let packages = read_all(&chosen)?;
     database::begin(root, &request.architecture)?;
-    let mut filling = Filling::new(&packages, root, site, host)?;
+    let order = resolve::configured(settings)?;
+    let mut filling = Filling::new(&packages, &order, root, site, host)?;
     let refusal = filling.first_packages()?;
     filling.rest()?;
     refusal.end(root)?;
@@ -79,6 +80,11 @@ struct Filling<'a> {
     places: Places,
     /// Essential packages and what they need: they cannot wait for each other.
     first: BTreeSet<usize>,
+    /// Packages that must be configured before the scripts of others can run that come before these
+    /// are unpacked.
+    early: BTreeSet<usize>,
+    /// Packages that apt has configured by name, in that order.
+    order: Vec<usize>,
     rest: Vec<usize>,
     /// Packages that dpkg unpacks.
     left: BTreeSet<usize>,
@@ -87,6 +93,7 @@ struct Filling<'a> {
 impl<'a> Filling<'a> {
     fn new(
         packages: &'a [Package],
+        order: &[String],
         root: &'a Root,
         site: &'a Site,
         host: &'a Host,
@@ -94,10 +101,37 @@ impl<'a> Filling<'a> {
         let relations = Relations::of(packages);
         let essential = (0..packages.len()).filter(|number| packages[*number].is_essential());
         let first: BTreeSet<usize> = relations.closure(essential).into_iter().collect();
-        let rest: Vec<usize> = (0..packages.len()).filter(|n| !first.contains(n)).collect();
-        let left = (0..packages.len())
-            .filter(|number| is_for_dpkg(*number, packages, &relations, &first))
+        let scripted = |number: &usize| packages[*number].file("preinst").is_some();
+        let later = || (0..packages.len()).filter(|number| !first.contains(number));
+        let needed = later()
+            .filter(scripted)
+            .flat_map(|n| relations.pre_depends(n));
+        let mut early: BTreeSet<usize> = relations.closure(needed.copied()).into_iter().collect();
+        early.retain(|number| !first.contains(number));
+        let mut left: BTreeSet<usize> = (0..packages.len())
+            .filter(|number| is_for_dpkg(&packages[*number]))
             .collect();
+        // One such step is made for all. What takes more of them goes the long way.
+        let more = early
+            .iter()
+            .any(|number| scripted(number) || left.contains(number));
+        if more {
+            let waits = |number: &usize| {
+                scripted(number)
+                    && relations
+                        .pre_depends(*number)
+                        .iter()
+                        .any(|other| !first.contains(other))
+            };
+            left.extend(later().filter(waits));
+            early.clear();
+        }
+        let rest = later().filter(|number| !early.contains(number)).collect();
+        let number_of = |name: &String| {
+            let (name, _) = name.split_once(':').unwrap_or((name, ""));
+            packages.iter().position(|package| package.name == name)
+        };
+        let order = order.iter().filter_map(number_of).collect();
         Ok(Self {
             packages,
             relations,
@@ -108,6 +142,8 @@ impl<'a> Filling<'a> {
             claims: Claims::new(),
             places: Places::default(),
             first,
+            early,
+            order,
             rest,
             left,
         })
@@ -188,9 +224,7 @@ impl<'a> Filling<'a> {
     /// Adds packages to dpkg's database; `changes` are told to those that are in it.
     fn enter(&self, unpacked: &[(usize, Unpacked)], changes: bool) -> Result<(), InstallError> {
         let mut triggers = Triggers::of(self.root)?;
-        let fault = |number: usize| {
-            move |fault| about(&self.packages[number].name, fault)
-        };
+        let fault = |number: usize| move |fault| about(&self.packages[number].name, fault);
         for (number, unpacked) in unpacked.iter().filter(|_| changes) {
             triggers
                 .activate(&self.packages[*number], unpacked)
@@ -238,6 +272,7 @@ impl<'a> Filling<'a> {
                 steps.push(Step::Preinst(number));
             }
         }
+        let early: Vec<usize> = self.early.iter().copied().collect();
         let before = changes::now(&self.site.scratch)?;
         self.run("installing the first packages failed", &steps)?;
         let mut again = Vec::new();
@@ -252,12 +287,20 @@ impl<'a> Filling<'a> {
             scripted.sort_by_key(|(number, _)| *number);
         }
         self.enter(&scripted, false)?;
+        let unpacked = self.unpack(&early, Way::Usual)?;
+        self.enter(&unpacked, false)?;
+        // What turned out to be for dpkg has its turn with all others of that kind.
+        let late: Vec<usize> = self.early.intersection(&self.left).copied().collect();
+        self.early.retain(|number| !late.contains(number));
+        self.rest.extend(late);
+        self.rest.sort_unstable();
         Ok(refusal)
     }
 
     /// Configures the first packages, then unpacks and configures all others.
     fn rest(&mut self) -> Result<(), InstallError> {
-        let mut steps = vec![Step::Configure(self.first.iter().copied().collect())];
+        let first = self.first.union(&self.early).copied().collect();
+        let mut steps = vec![Step::Configure(first)];
         let ours: Vec<usize> = self
             .rest
             .iter()
@@ -284,6 +327,11 @@ impl<'a> Filling<'a> {
             }
             push_unpack(&mut steps, number, false);
         }
+        let named = self.order.iter().filter(|n| self.rest.contains(n));
+        let named: Vec<usize> = named.copied().collect();
+        if !named.is_empty() {
+            steps.push(Step::Configure(named));
+        }
         steps.push(Step::ConfigureAll);
         self.run("configuring packages failed", &steps)
     }
@@ -299,27 +347,14 @@ fn push_unpack(steps: &mut Vec<Step>, number: usize, first: bool) {
     }
 }
 
-/// Whether dpkg has to unpack a package: because of a script that could change where its files go, of
-/// lists that only dpkg makes, or because others must be configured before its script runs.
-fn is_for_dpkg(
-    number: usize,
-    packages: &[Package],
-    relations: &Relations,
-    first: &BTreeSet<usize>,
-) -> bool {
-    let package = &packages[number];
-    let Some(script) = package.file("preinst") else {
-        return package.odd_conffiles || package.file("md5sums").is_none();
-    };
-    let diverts = script.content.windows(6).any(|word| word == b"divert");
-    let waits = relations
-        .pre_depends(number)
-        .iter()
-        .any(|other| !first.contains(other));
-    package.odd_conffiles
-        || package.file("md5sums").is_none()
-        || diverts
-        || (waits && !first.contains(&number))
+/// Whether dpkg has to unpack a package: because of a script that could change where its files go, or
+/// of lists that only dpkg makes.
+fn is_for_dpkg(package: &Package) -> bool {
+    let diverts = package.file("preinst").is_some_and(|script| {
+        let mut words = script.content.windows(6);
+        words.any(|word| word == b"divert")
+    });
+    diverts || package.odd_conffiles || package.file("md5sums").is_none()
 }
 
 /// Removes a file of a package that dpkg is going to unpack, and what stands beside it.

@@ -156,8 +156,16 @@ mod tests {
         for (pattern, path, expected) in [
             ("/usr/share/doc/*", "/usr/share/doc/x/y", true),
             ("/usr/share/doc/*", "/usr/share/doc", false),
-            ("/usr/share/doc/*/copyright", "/usr/share/doc/a/b/copyright", true),
-            ("/usr/share/doc/*/copyright", "/usr/share/doc/a/copyrights", false),
+            (
+                "/usr/share/doc/*/copyright",
+                "/usr/share/doc/a/b/copyright",
+                true,
+            ),
+            (
+                "/usr/share/doc/*/copyright",
+                "/usr/share/doc/a/copyrights",
+                false,
+            ),
             ("*.p[ly]", "/x.py", true),
             ("*.p[!ly]", "/x.py", false),
             ("/[a-c]x", "/bx", true),
@@ -188,7 +196,11 @@ mod tests {
             ("/usr/share/doc", true, false),
             ("/usr/bin/x", false, false),
         ] {
-            assert_eq!(filter.excludes(path.as_bytes(), directory), expected, "{path}");
+            assert_eq!(
+                filter.excludes(path.as_bytes(), directory),
+                expected,
+                "{path}"
+            );
         }
     }
 }

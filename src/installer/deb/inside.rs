@@ -99,6 +99,12 @@ impl Inside<'_> {
         let package = &self.packages[number];
         let directory = control.join(number.to_string());
         make_directory(&directory)?;
+        // debconf reads the package's name there.
+        write(
+            &directory.join("control"),
+            package.control.as_bytes(),
+            0o644,
+        )?;
         for file in &package.files {
             write(&directory.join(&file.name), &file.content, file.mode)?;
         }

@@ -47,6 +47,8 @@ pub(super) fn extended_states(
 /// # Errors
 /// When the tree cannot be changed.
 pub(super) fn clean(root: &Root) -> Result<(), TreeError> {
+    // `/var/lock` leads there; scripts made it in a `/run` that is gone.
+    root.create_dir_all("run/lock", 0o1777)?;
     for path in REMOVED {
         root.remove_file(path)?;
     }

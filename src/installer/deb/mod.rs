@@ -36,6 +36,13 @@ use super::{InstallError, Installer, Request, Site};
 use crate::host::Host;
 use crate::tree::Root;
 
+/// Where apt looks for settings of a tree.
+const APT_DIRECTORIES: [&str; 3] = [
+    "etc/apt/apt.conf.d",
+    "etc/apt/preferences.d",
+    "etc/apt/sources.list.d",
+];
+
 /// Installs with apt's resolver and this program's own unpacking.
 #[derive(Clone, Copy, Debug)]
 pub struct Deb;
@@ -54,6 +61,9 @@ impl Installer for Deb {
         let keyrings = apt::keyrings(request, site)?;
         let temporary = apt::prepare(request, &site.root)?;
         let root = Root::open(&site.root)?;
+        for directory in APT_DIRECTORIES {
+            root.create_dir_all(directory, 0o755)?;
+        }
         let settings = settings::Settings::write(request, site, &keyrings, host)?;
         if fill::is_empty(&root)? {
             fill::fill(request, site, &root, &settings, host)?;

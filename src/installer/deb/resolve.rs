@@ -36,7 +36,9 @@ pub(super) fn update(
     let mark = settings.state.join(COMPLETE);
     let command = settings.command()?.args(["--error-on=any", "update"]);
     match host.run(command) {
-        Ok(_) => fs::write(&mark, "").map_err(|source| InstallError::Prepare { path: mark, source }),
+        Ok(_) => {
+            fs::write(&mark, "").map_err(|source| InstallError::Prepare { path: mark, source })
+        }
         Err(CommandError::Failed { tail, .. }) if mark.exists() && is_out_of_reach(&tail) => {
             host.report.warn(
                 "no repository can be reached: the lists of packages of an earlier build are used",
@@ -63,7 +65,14 @@ fn is_out_of_reach(tail: &str) -> bool {
         "Network is unreachable",
         "Unable to connect",
     ];
-    let trust = ["NO_PUBKEY", "BADSIG", "EXPKEYSIG", "not signed", "signature", "Hash Sum"];
+    let trust = [
+        "NO_PUBKEY",
+        "BADSIG",
+        "EXPKEYSIG",
+        "not signed",
+        "signature",
+        "Hash Sum",
+    ];
     network.iter().any(|sign| tail.contains(sign)) && !trust.iter().any(|sign| tail.contains(sign))
 }
 
@@ -80,6 +89,45 @@ fn base_patterns(request: &Request) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// The packages that apt would have had dpkg configure by name, in that order. Those that are left
+/// dpkg would have configured at the end, in an order of its own.
+///
+/// # Errors
+/// When apt's notes cannot be read.
+pub(super) fn configured(settings: &Settings) -> Result<Vec<String>, InstallError> {
+    let mut names = Vec::new();
+    for call in calls(&read(&settings.calls)?) {
+        let mut words = call.into_iter().skip_while(|word| word != "--configure");
+        words.next();
+        names.extend(words.filter(|word| !word.starts_with('-')));
+    }
+    Ok(names)
+}
+
+/// The calls that apt would have made of dpkg, without those that only ask what dpkg can do, and
+/// without the words that tell dpkg how to report to apt.
+pub(super) fn calls(text: &[u8]) -> Vec<Vec<String>> {
+    let mut calls = Vec::new();
+    for line in text.split(|byte| *byte == b'\n') {
+        let mut words = line
+            .split(|byte| *byte == 0)
+            .filter(|word| !word.is_empty())
+            .map(|word| String::from_utf8_lossy(word).into_owned());
+        let mut call = Vec::new();
+        while let Some(word) = words.next() {
+            if word == "--status-fd" {
+                words.next();
+            } else if !word.starts_with("--assert-") {
+                call.push(word);
+            }
+        }
+        if !call.is_empty() {
+            calls.push(call);
+        }
+    }
+    calls
 }
 
 /// Has apt choose and fetch what a new tree gets: in the order in which dpkg would unpack it.
@@ -180,6 +228,17 @@ mod tests {
                 path: "/cache/with space/libc6.deb".into(),
             }]
         );
+    }
+
+    #[test]
+    fn reads_what_apt_would_have_told_dpkg() {
+        let calls = calls(
+            b"--assert-multi-arch\0\n--status-fd\09\0--no-triggers\0--unpack\0/c/a b.deb\0\n\
+              --status-fd\09\0--configure\0--pending\0\n",
+        );
+        assert_eq!(calls.len(), 2);
+        assert_eq!(calls[0], ["--no-triggers", "--unpack", "/c/a b.deb"]);
+        assert_eq!(calls[1], ["--configure", "--pending"]);
     }
 
     #[test]

@@ -43,7 +43,10 @@ impl Refusal {
             return Ok(());
         }
         // A package that was unpacked meanwhile has brought the program again.
-        if root.read(START).is_ok_and(|content| content.starts_with(b"#!/bin/sh\nexit 0\n")) {
+        if root
+            .read(START)
+            .is_ok_and(|content| content.starts_with(b"#!/bin/sh\nexit 0\n"))
+        {
             rename(root, KEPT, START)
         } else {
             root.remove_file(KEPT).map(drop)

@@ -66,7 +66,10 @@ impl Settings {
             .map(|source| source.line(false) + "\n")
             .collect();
         let (state, archives) = match &request.cache {
-            Some(cache) => (cache.join("apt").join(key(request, &sources)), cache.clone()),
+            Some(cache) => (
+                cache.join("apt").join(key(request, &sources)),
+                cache.clone(),
+            ),
             None => (own.join("state"), own.join("archives")),
         };
         for directory in [state.join("lists/partial"), archives.join("partial")] {
@@ -94,6 +97,8 @@ impl Settings {
             // It would make apt essential, which is for the distribution to say.
             ("pkgCacheGen::ForceEssential", ","),
             ("Acquire::Languages", "none"),
+            // The keys and the lists are in directories that only root may enter.
+            ("APT::Sandbox::User", "root"),
             ("Acquire::Retries", "3"),
             ("Dir::Etc::SourceParts", "sources.list.d/"),
             ("Dir::Etc::Trusted", "/dev/null"),
@@ -160,7 +165,10 @@ impl Settings {
             .arg(&self.last)
             .args(["--yes", "--quiet=1"])
             .arg(option("Dir::Bin::dpkg", &in_quotes(&self.stub)?))
-            .arg(option("DPkg::Pre-Install-Pkgs::", &format!("cat >'{list}'")))
+            .arg(option(
+                "DPkg::Pre-Install-Pkgs::",
+                &format!("cat >'{list}'"),
+            ))
             .arg(option("DPkg::Tools::Options::cat::Version", "3"))
             .no_sync())
     }
@@ -200,7 +208,7 @@ fn proxies(host: &Host) -> String {
             name.get(..other.len())
                 .is_some_and(|start| start.eq_ignore_ascii_case(other))
         };
-        name.starts_with("Acquire::") && !NOT_TAKEN.iter().any(|other| below(&other))
+        name.starts_with("Acquire::") && !NOT_TAKEN.iter().any(|other| below(other))
     };
     text.lines()
         .filter(taken)

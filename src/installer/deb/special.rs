@@ -29,7 +29,9 @@ impl Special {
 
 fn parse(diversions: &[u8], overrides: &[u8]) -> HashSet<Vec<u8>> {
     let lines = |text: &[u8]| -> Vec<Vec<u8>> {
-        text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
+        text.split(|byte| *byte == b'\n')
+            .map(<[u8]>::to_vec)
+            .collect()
     };
     let diverted = lines(diversions);
     let diverted = diverted.chunks(3).flat_map(|three| three.iter().take(2));
@@ -57,7 +59,14 @@ mod tests {
         );
         let mut found: Vec<_> = found.iter().map(|p| String::from_utf8_lossy(p)).collect();
         found.sort();
-        let expected = ["/a", "/b", "/bin/sh", "/bin/sh.distrib", "/usr/bin/crontab", "/x y"];
+        let expected = [
+            "/a",
+            "/b",
+            "/bin/sh",
+            "/bin/sh.distrib",
+            "/usr/bin/crontab",
+            "/x y",
+        ];
         assert_eq!(found, expected);
     }
 }

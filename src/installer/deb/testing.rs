@@ -63,7 +63,8 @@ pub fn tar(files: &[(&str, &str)]) -> Vec<u8> {
             }
         };
         // The setters of the crate refuse names that hostile archives have.
-        let set = |field: &mut [u8], value: &str| field[..value.len()].copy_from_slice(value.as_bytes());
+        let set =
+            |field: &mut [u8], value: &str| field[..value.len()].copy_from_slice(value.as_bytes());
         let old = header.as_old_mut();
         set(&mut old.name, name);
         if let Some(target) = link {

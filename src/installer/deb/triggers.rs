@@ -43,9 +43,9 @@ fn directives(text: &[u8]) -> Result<Vec<Directive>, Fault> {
                 )));
             }
         };
-        let name = name.filter(|name| is_name(name)).ok_or_else(|| {
-            Fault::new("its triggers have a directive without a valid name")
-        })?;
+        let name = name
+            .filter(|name| is_name(name))
+            .ok_or_else(|| Fault::new("its triggers have a directive without a valid name"))?;
         all.push(Directive {
             interest,
             awaits,
@@ -107,7 +107,8 @@ impl Triggers {
             }
             let suffix = if directive.awaits { "" } else { "/noawait" };
             if directive.name.starts_with('/') {
-                self.paths.push(format!("{} {owner}{suffix}", directive.name));
+                self.paths
+                    .push(format!("{} {owner}{suffix}", directive.name));
             } else {
                 let lines = self.named.entry(directive.name).or_default();
                 lines.push(format!("{owner}{suffix}"));
@@ -140,7 +141,11 @@ impl Triggers {
             }
         }
         for (name, awaits) in activated {
-            let waiting = if awaits { waiting.clone() } else { "-".to_owned() };
+            let waiting = if awaits {
+                waiting.clone()
+            } else {
+                "-".to_owned()
+            };
             self.pending.entry(name).or_default().insert(waiting);
         }
         Ok(())
@@ -199,7 +204,11 @@ mod tests {
         triggers.add_interests(&interested).unwrap();
         let changing = package("lib", "activate-noawait ldconfig\nactivate nobody\n");
         let unpacked = Unpacked {
-            paths: vec![b"/usr/share/man/man1".to_vec(), b"/x".to_vec(), b"/xy".to_vec()],
+            paths: vec![
+                b"/usr/share/man/man1".to_vec(),
+                b"/x".to_vec(),
+                b"/xy".to_vec(),
+            ],
             ..Unpacked::default()
         };
         triggers.activate(&changing, &unpacked).unwrap();
@@ -207,7 +216,10 @@ mod tests {
         let text = |path| String::from_utf8(root.read(path).unwrap()).unwrap();
         assert_eq!(text(FILE), "/usr/share/man man/noawait\n/x man\n");
         assert_eq!(text("var/lib/dpkg/triggers/ldconfig"), "man\n");
-        assert_eq!(text(UNINCORPORATED), "/usr/share/man -\n/x lib\nldconfig -\n");
+        assert_eq!(
+            text(UNINCORPORATED),
+            "/usr/share/man -\n/x lib\nldconfig -\n"
+        );
         let again = Triggers::of(&root).unwrap();
         assert_eq!(again.paths, triggers.paths);
         assert_eq!(again.named, triggers.named);
@@ -215,9 +227,17 @@ mod tests {
 
     #[test]
     fn refuses_names_that_lead_elsewhere() {
-        for text in ["interest ../x\n", "interest\n", "watch /x\n", "activate .x\n"] {
+        for text in [
+            "interest ../x\n",
+            "interest\n",
+            "watch /x\n",
+            "activate .x\n",
+        ] {
             let mut triggers = Triggers::default();
-            assert!(triggers.add_interests(&package("x", text)).is_err(), "{text}");
+            assert!(
+                triggers.add_interests(&package("x", text)).is_err(),
+                "{text}"
+            );
         }
     }
 }

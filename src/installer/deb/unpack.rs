@@ -12,7 +12,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, linkat, makedev, mkdirat, mknodat, openat, symlinkat, unlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, linkat, makedev, mkdirat, mknodat, openat, symlinkat, unlinkat,
+};
 use rustix::io::Errno;
 
 use super::claims::{Claimed, Claims, DirectoryClaim, Shape};
@@ -196,11 +198,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn member<R: Read>(
-        &mut self,
-        member: &Member,
-        members: &mut Members<R>,
-    ) -> Result<(), Failed> {
+    fn member<R: Read>(&mut self, member: &Member, members: &mut Members<R>) -> Result<(), Failed> {
         let path = path_of(&member.name)?;
         let is_directory = member.content == Content::Directory;
         if path == b"/." {
