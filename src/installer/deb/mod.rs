@@ -13,6 +13,7 @@ mod control;
 mod database;
 mod fields;
 mod fill;
+mod filling;
 mod filter;
 mod inside;
 mod leavings;
@@ -29,6 +30,7 @@ mod testing;
 mod triggers;
 mod unpack;
 mod wave;
+mod ways;
 
 use super::apt::{self, DPKG_STATUS};
 use super::mmdebstrap::remove;
@@ -64,6 +66,8 @@ impl Installer for Deb {
         for directory in APT_DIRECTORIES {
             root.create_dir_all(directory, 0o755)?;
         }
+        // Some scripts cannot do without a name. It is no name of this host, and goes with `temporary`.
+        root.write("etc/hostname", "localhost\n", 0o644)?;
         let settings = settings::Settings::write(request, site, &keyrings, host)?;
         if fill::is_empty(&root)? {
             fill::fill(request, site, &root, &settings, host)?;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::control::Package;
-use super::fill::about;
+use super::filling::about;
 use super::resolve::Chosen;
 use crate::host::printable_path;
 use crate::installer::InstallError;

@@ -3,7 +3,7 @@
 //! apt has chosen a set in which every relation holds, so names are enough here: what matters is
 //! which package of the set fulfils a relation.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use super::control::Package;
 
@@ -73,8 +73,8 @@ impl Relations {
     }
 
     /// Everything that these packages need, themselves included.
-    pub fn closure(&self, packages: impl IntoIterator<Item = usize>) -> HashSet<usize> {
-        let mut found = HashSet::new();
+    pub fn closure(&self, packages: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
         let mut todo: Vec<usize> = packages.into_iter().collect();
         while let Some(number) = todo.pop() {
             if found.insert(number) {

@@ -1,5 +1,6 @@
 //! Unpacks many packages at once, on all processors, the largest first.
 
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -23,11 +24,11 @@ pub(super) type Failure = (usize, Failed);
 pub(super) fn unpack_all(
     tree: &Tree<'_>,
     packages: &[Package],
-    numbers: &[usize],
+    numbers: &BTreeSet<usize>,
     way: Way,
     report: &dyn Report,
 ) -> Result<Vec<(usize, Unpacked)>, Failure> {
-    let mut order = numbers.to_vec();
+    let mut order: Vec<usize> = numbers.iter().copied().collect();
     order.sort_by_key(|number| std::cmp::Reverse(packages[*number].archive.data_size()));
     // Links such as `/lib -> usr/lib` come with this package: what others have beneath them goes
     // where they lead.
