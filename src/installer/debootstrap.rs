@@ -53,6 +53,13 @@ impl Installer for Debootstrap {
         temporary.finish(request)
     }
 
+    fn add(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+        let _lock = apt::lock_cache(request, host)?;
+        let temporary = apt::prepare(request, &site.root)?;
+        install_rest(request, site, host)?;
+        temporary.finish(request)
+    }
+
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
         remove(packages, site, host)
     }
@@ -92,7 +99,8 @@ fn command(request: &Request, source: &Source, site: &Site) -> Result<Command, I
     Ok(command
         .arg(&request.release)
         .arg(&site.root)
-        .arg(&source.uri))
+        .arg(&source.uri)
+        .no_sync())
 }
 
 /// Brings every repository in, then everything asked for, up to date.
@@ -129,7 +137,7 @@ fn install_rest(request: &Request, site: &Site, host: &Host) -> Result<(), Insta
                 container = container.bind_read_only(path, path);
             }
         }
-        host.run(container.command("apt-get", arguments))
+        host.run(container.command("apt-get", arguments).no_sync())
             .map_err(failed)
     };
     run(&["update", "--error-on=any"], &[])?;

@@ -34,6 +34,11 @@ impl Installer for Mmdebstrap {
         temporary.finish(request)
     }
 
+    /// mmdebstrap only makes new trees: the tree's own apt adds to one.
+    fn add(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+        super::Debootstrap.add(request, site, host)
+    }
+
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
         remove(packages, site, host)
     }
@@ -74,6 +79,7 @@ fn command(request: &Request, site: &Site, keyrings: &Path) -> Command {
         .arg(&request.release)
         .arg(&site.root)
         .args(request.sources.iter().map(|s| copied(s).line(false)))
+        .no_sync()
 }
 
 /// Shows the package cache in the tree, where apt downloads to, until the returned value goes.
@@ -108,7 +114,8 @@ pub(super) fn remove(packages: &[String], site: &Site, host: &Host) -> Result<()
                 .iter()
                 .map(|s| (*s).to_owned())
                 .chain(packages.iter().cloned()),
-        );
+        )
+        .no_sync();
     host.run(command)
         .map_err(|e| apt::explain("removing packages failed", None, e))?;
     Ok(())

@@ -67,6 +67,10 @@ pub trait Installer: Send + Sync {
     /// Fills the tree with the requested packages.
     fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError>;
 
+    /// Installs what is requested into a tree that holds packages already, with what it needs: the
+    /// tree may be a new layer on top of another one's.
+    fn add(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError>;
+
     /// Takes packages out of a tree that this installer filled.
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError>;
 }

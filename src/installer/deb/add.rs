@@ -5,12 +5,12 @@
 
 use std::path::PathBuf;
 
-use super::inside::dpkg;
+use super::inside::{DPKG, run};
 use super::leavings;
 use super::resolve;
 use super::services::Refusal;
 use super::settings::Settings;
-use crate::host::Host;
+use crate::host::{Host, shell_quote};
 use crate::installer::apt;
 use crate::installer::{InstallError, Request, Site};
 use crate::tree::Root;
@@ -45,15 +45,18 @@ pub(super) fn install(
     }
     let calls = resolve::calls(&resolve::read(&settings.calls)?);
     let refusal = Refusal::begin(root)?;
+    let mut debs = Vec::new();
+    let mut script = String::from("set -e\n");
     for words in calls {
-        let mut debs = Vec::new();
-        let words: Vec<String> = words
-            .into_iter()
-            .map(|word| seen_inside(word, &mut debs))
-            .collect();
-        host.run(dpkg(site, &words, &debs))
-            .map_err(|e| apt::explain("installing packages failed", Some(request), e))?;
+        script.push_str(DPKG);
+        for word in words {
+            script.push(' ');
+            script.push_str(&shell_quote(seen_inside(word, &mut debs).as_ref()));
+        }
+        script.push('\n');
     }
+    run(site, &script, &debs, host)
+        .map_err(|e| apt::explain("installing packages failed", Some(request), e))?;
     refusal.end(root)?;
     leavings::extended_states(root, settings, |_| false)?;
     leavings::clean(root)?;

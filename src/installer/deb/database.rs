@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
 
 use super::control::{ControlFile, Package};
-use super::unpack::Unpacked;
+use super::outcome::Unpacked;
 use crate::installer::apt::DPKG_STATUS;
 use crate::tree::attributes::Attributes;
 use crate::tree::{Root, TreeError};

@@ -23,7 +23,7 @@ impl Fields {
                     ));
                 };
                 value.push('\n');
-                value.push_str(line.trim_end());
+                value.push_str(line);
                 continue;
             }
             let (name, value) = line
@@ -40,7 +40,10 @@ impl Fields {
                     "its control file has the field {name} twice"
                 )));
             }
-            fields.push((name.to_owned(), value.trim().to_owned()));
+            fields.push((name.to_owned(), value.trim_start().to_owned()));
+        }
+        for (_, value) in &mut fields {
+            value.truncate(value.trim_end().len());
         }
         Ok(Self(fields))
     }
@@ -68,12 +71,12 @@ mod tests {
     #[test]
     fn reads_fields_with_their_further_lines() {
         let fields = Fields::parse(
-            "Package: x\nDepends: a,\n b (>= 1)\nDescription: short\n long\n .\n more\n\n",
+            "Package: x\nDepends: a,\n b (>= 1)\nDescription: short \n long\n .\n more \n\n",
         )
         .unwrap();
         assert_eq!(fields.get("package"), Some("x"));
         assert_eq!(fields.get("Depends"), Some("a,\n b (>= 1)"));
-        assert_eq!(fields.get("Description"), Some("short\n long\n .\n more"));
+        assert_eq!(fields.get("Description"), Some("short \n long\n .\n more"));
         assert_eq!(fields.get("Version"), None);
         assert_eq!(fields.iter().count(), 3);
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::control::Package;
-use crate::host::{Command, Container, Host, shell_quote};
+use crate::host::{CommandError, Container, Host, shell_quote};
 use crate::installer::apt::{self, make_directory};
 use crate::installer::{InstallError, Site};
 
@@ -14,7 +14,7 @@ use crate::installer::{InstallError, Site};
 const INSIDE: &str = "/run/mkosi";
 
 /// Nothing asks, nothing waits for the disk, and files that were in the tree before stay.
-const DPKG: &str = "dpkg --force-unsafe-io --force-confdef --force-confold";
+pub(super) const DPKG: &str = "dpkg --force-unsafe-io --force-confdef --force-confold";
 
 /// Runs the script that comes before a package is unpacked (deb-preinst(5)), as dpkg does.
 const PREINST: &str = r#"set -e
@@ -79,19 +79,9 @@ impl Inside<'_> {
                 Step::Configure(_) | Step::ConfigureAll => {}
             }
         }
-        let script = work.join("script");
-        write(&script, self.script(steps).as_bytes(), 0o755)?;
-        let mut container = container(self.site)
-            .bind_read_only(&control, &Path::new(INSIDE).join("control"))
-            .bind_read_only(&script, &Path::new(INSIDE).join("script"));
-        for (path, inside) in &debs {
-            container = container.bind_read_only(path, inside);
-        }
-        let command = container.command("/bin/sh", [Path::new(INSIDE).join("script")]);
-        self.host
-            .run(command.no_sync())
-            .map_err(|e| apt::explain(what, None, e))?;
-        Ok(())
+        debs.push((control, Path::new(INSIDE).join("control")));
+        run(self.site, &self.script(steps), &debs, self.host)
+            .map_err(|e| apt::explain(what, None, e))
     }
 
     /// Puts a package's control files where the script finds them.
@@ -147,7 +137,7 @@ impl Inside<'_> {
 }
 
 /// The tree as scripts of packages find it.
-pub(super) fn container(site: &Site) -> Container {
+fn container(site: &Site) -> Container {
     let mut container = Container::new(&site.root);
     for (name, value) in [
         ("DEBIAN_FRONTEND", "noninteractive"),
@@ -174,13 +164,17 @@ fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), InstallError> {
         })
 }
 
-/// A command that runs dpkg inside the tree with these words, and with these packages in sight.
-pub(super) fn dpkg(site: &Site, words: &[String], debs: &[(PathBuf, PathBuf)]) -> Command {
+/// Runs a script inside the tree, with these files of the host in sight.
+pub(super) fn run(
+    site: &Site,
+    script: &str,
+    files: &[(PathBuf, PathBuf)],
+    host: &Host,
+) -> Result<(), CommandError> {
     let mut container = container(site);
-    for (path, inside) in debs {
+    for (path, inside) in files {
         container = container.bind_read_only(path, inside);
     }
-    let options = DPKG.split(' ').skip(1).map(str::to_owned);
-    let words: Vec<String> = options.chain(words.iter().cloned()).collect();
-    container.command("dpkg", words).no_sync()
+    let command = container.command("/bin/sh", ["-c", script]);
+    host.run(command.no_sync()).map(drop)
 }

@@ -17,6 +17,8 @@ mod filling;
 mod filter;
 mod inside;
 mod leavings;
+mod names;
+mod outcome;
 mod owners;
 mod places;
 mod read;
@@ -59,25 +61,34 @@ impl Installer for Deb {
     }
 
     fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
-        let _lock = apt::lock_cache(request, host)?;
-        let keyrings = apt::keyrings(request, site)?;
-        let temporary = apt::prepare(request, &site.root)?;
-        let root = Root::open(&site.root)?;
-        for directory in APT_DIRECTORIES {
-            root.create_dir_all(directory, 0o755)?;
-        }
-        // Some scripts cannot do without a name. It is no name of this host, and goes with `temporary`.
-        root.write("etc/hostname", "localhost\n", 0o644)?;
-        let settings = settings::Settings::write(request, site, &keyrings, host)?;
-        if fill::is_empty(&root)? {
-            fill::fill(request, site, &root, &settings, host)?;
-        } else {
-            add::install(request, site, &root, &settings, host)?;
-        }
-        temporary.finish(request)
+        work(request, site, host)
+    }
+
+    fn add(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+        work(request, site, host)
     }
 
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
         remove(packages, site, host)
     }
+}
+
+/// Fills an empty tree, or adds to a filled one.
+fn work(request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+    let _lock = apt::lock_cache(request, host)?;
+    let keyrings = apt::keyrings(request, site)?;
+    let temporary = apt::prepare(request, &site.root)?;
+    let root = Root::open(&site.root)?;
+    for directory in APT_DIRECTORIES {
+        root.create_dir_all(directory, 0o755)?;
+    }
+    // Some scripts cannot do without a name. It is no name of this host, and goes with `temporary`.
+    root.write("etc/hostname", "localhost\n", 0o644)?;
+    let settings = settings::Settings::write(request, site, &keyrings, host)?;
+    if fill::is_empty(&root)? {
+        fill::fill(request, site, &root, &settings, host)?;
+    } else {
+        add::install(request, site, &root, &settings, host)?;
+    }
+    temporary.finish(request)
 }

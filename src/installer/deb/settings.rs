@@ -208,7 +208,7 @@ fn proxies(host: &Host) -> String {
             name.get(..other.len())
                 .is_some_and(|start| start.eq_ignore_ascii_case(other))
         };
-        name.starts_with("Acquire::") && !NOT_TAKEN.iter().any(|other| below(other))
+        name.starts_with("Acquire::") && !NOT_TAKEN.iter().any(below)
     };
     text.lines()
         .filter(taken)

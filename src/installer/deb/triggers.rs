@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::control::Package;
-use super::unpack::Unpacked;
+use super::outcome::Unpacked;
 use crate::tree::archive::Fault;
 use crate::tree::{Root, TreeError};
 

@@ -6,100 +6,30 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, linkat, makedev, mkdirat, mknodat, openat, symlinkat, unlinkat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, linkat, makedev, mkdirat, mknodat, symlinkat, unlinkat};
 use rustix::io::Errno;
 
-use super::claims::{Claimed, Claims, DirectoryClaim, Shape};
+use super::claims::{Claimed, DirectoryClaim, Shape};
 use super::control::Package;
-use super::filter::Filter;
-use super::owners::Owners;
-use super::places::Places;
-use super::special::Special;
-use crate::host::Cancel;
+use super::names::{as_path, create, path_of, read_whole};
+use super::outcome::{Failed, Obstacle, Tree, Unpacked, Way};
+use crate::tree::TreeError;
 use crate::tree::archive::Fault;
 use crate::tree::archive::members::{Content, Member, Members};
 use crate::tree::attributes::Attributes;
 use crate::tree::shown::shown_bytes;
 use crate::tree::stat::{Kind, Metadata};
 use crate::tree::xattrs::{self, Of};
-use crate::tree::{Root, TreeError};
 
 /// Written at once.
 const BUFFER: usize = 256 * 1024;
 
-/// What all packages of a tree share.
-pub(super) struct Tree<'a> {
-    pub root: &'a Root,
-    pub filter: &'a Filter,
-    pub owners: &'a Owners,
-    pub special: &'a Special,
-    pub claims: &'a Claims,
-    pub places: &'a Places,
-    pub cancel: &'a Cancel,
-}
-
-/// How a package is unpacked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// Configuration files stand beside their place until the package is configured.
-    Usual,
-    /// Configuration files are in their place as well: the first packages of a system need each
-    /// other's before any of them can be configured.
-    First,
-}
-
-/// What a package holds, for dpkg's database.
-#[derive(Debug, Default)]
-pub(super) struct Unpacked {
-    /// Every path of the archive as `/etc/x`, those left out included, in the archive's order.
-    pub paths: Vec<Vec<u8>>,
-    /// What dpkg has to decide; the package is not complete then.
-    pub obstacle: Option<Obstacle>,
-    /// Everything written that is no directory, with the time of its last change, to see later
-    /// whether it still is what was written.
-    pub written: Vec<Vec<u8>>,
-}
-
-/// Why dpkg must unpack a package.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Obstacle {
-    pub path: Vec<u8>,
-    /// The package that has the path, with a directory on one side only.
-    pub mixed: Option<usize>,
-}
-
-/// Why a package was not unpacked.
-#[derive(Debug)]
-pub(super) enum Failed {
-    /// Something about the package.
-    Package(Fault),
-    /// Something about the tree.
-    Tree(TreeError),
-    /// Something that dpkg has to decide.
-    Obstacle(Obstacle),
-}
-
-impl From<Fault> for Failed {
-    fn from(fault: Fault) -> Self {
-        Self::Package(fault)
-    }
-}
-
-impl From<TreeError> for Failed {
-    fn from(error: TreeError) -> Self {
-        Self::Tree(error)
-    }
-}
-
-/// Unpacks a package; `progress` hears how many bytes were written.
+/// Unpacks a package, the one of this number in apt's order.
 pub(super) fn unpack(
     tree: &Tree<'_>,
     number: usize,
@@ -208,7 +138,12 @@ impl Work<'_> {
             self.found.paths.push(path);
             return Ok(());
         }
-        if !is_directory && !self.names.insert(path.clone()) {
+        let again = if is_directory {
+            self.names.contains(&path)
+        } else {
+            !self.names.insert(path.clone())
+        };
+        if again {
             return Err(Fault::new("the package holds it twice").into());
         }
         self.found.paths.push(path.clone());
@@ -522,57 +457,6 @@ struct Spot<'a> {
     attributes: Attributes,
 }
 
-fn as_path(path: &[u8]) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)))
-}
-
-fn create(dir: &OwnedFd, name: &OsStr) -> io::Result<File> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat(dir, name, flags, Mode::from_raw_mode(0o600)).map(File::from)?)
-}
-
-fn read_whole(dir: &OwnedFd, name: &OsStr) -> io::Result<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut content = Vec::new();
-    File::from(openat(dir, name, flags, Mode::empty())?).read_to_end(&mut content)?;
-    Ok(content)
-}
-
-/// The name of a member as dpkg lists it: `/etc/x`, and `/.` for the root directory.
-fn path_of(name: &[u8]) -> Result<Vec<u8>, Fault> {
-    let problem = if name.is_empty() {
-        Some("its name is empty")
-    } else if name.starts_with(b"/") {
-        Some("its name begins with `/`")
-    } else if name.contains(&0) || name.contains(&b'\n') {
-        Some("its name holds a null byte or a line break")
-    } else {
-        None
-    };
-    if let Some(problem) = problem {
-        return Err(Fault::new(problem));
-    }
-    let mut path = Vec::with_capacity(name.len());
-    for step in name.split(|byte| *byte == b'/') {
-        match step {
-            b"" | b"." => {}
-            b".." => {
-                return Err(Fault::new(
-                    "its name holds `..` and could lead out of the image",
-                ));
-            }
-            step => {
-                path.push(b'/');
-                path.extend_from_slice(step);
-            }
-        }
-    }
-    if path.is_empty() {
-        path.extend_from_slice(b"/.");
-    }
-    Ok(path)
-}
-
 /// Says which member it was.
 fn in_member(member: &Member, failed: Failed) -> Failed {
     match failed {
@@ -583,3 +467,7 @@ fn in_member(member: &Member, failed: Failed) -> Failed {
         other => other,
     }
 }
+
+#[cfg(test)]
+#[path = "unpack_tests.rs"]
+mod tests;

@@ -10,7 +10,8 @@ use std::thread;
 use rustix::fs::{Gid, Mode, Uid, fchmod, fchown, futimens};
 
 use super::control::Package;
-use super::unpack::{Failed, Tree, Unpacked, Way, unpack};
+use super::outcome::{Failed, Tree, Unpacked, Way};
+use super::unpack::unpack;
 use crate::host::Report;
 use crate::tree::TreeError;
 use crate::tree::listing::DIRECTORY;
