@@ -269,7 +269,7 @@ fn root_gpt_ext4() {
     assert_no_leaks(project.path());
 }
 
-/// Without mmdebstrap, debootstrap and the image's own apt make the same system.
+/// Without apt and mmdebstrap, debootstrap and the image's own apt make the same system.
 #[test]
 fn root_debootstrap() {
     root();
@@ -277,7 +277,10 @@ fn root_debootstrap() {
     let mut command = std::process::Command::new("unshare");
     command
         .args(["--mount", "sh", "-c"])
-        .arg("mount --bind /dev/null \"$(command -v mmdebstrap)\" && exec \"$0\" build")
+        .arg(
+            "for program in mmdebstrap apt-config; do \
+             mount --bind /dev/null \"$(command -v $program)\" || exit; done; exec \"$0\" build",
+        )
         .arg(env!("CARGO_BIN_EXE_mkosi"))
         .current_dir(project.path());
     support::finish(command).succeeds().says("debootstrap");

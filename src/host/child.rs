@@ -7,6 +7,8 @@ use std::process::Command;
 
 use nix::libc;
 
+use super::no_sync;
+
 /// Whether a command is cut off from the user's terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Session {
@@ -24,22 +26,37 @@ const SIGNAL_SET_SIZE: usize = 8;
 const HIGHEST_FD: RawFd = 4096;
 
 /// Makes every process that `command` starts: die with this thread; have default signal handling,
-/// umask 022 and no open files but its standard ones and `inherited`; and be in its own session if
-/// so wanted.
+/// umask 022 and no open files but its standard ones and `inherited`; and be in its own session, or
+/// sync in vain, if so wanted.
 ///
 /// "With this thread": the kernel ties the parent-death signal to the thread that forked. Callers
 /// wait for the process in the same thread.
-pub(super) fn prepare(command: &mut Command, session: Session, inherited: &[OwnedFd]) {
+pub(super) fn prepare(
+    command: &mut Command,
+    session: Session,
+    inherited: &[OwnedFd],
+    without_sync: bool,
+) {
     let parent = std::process::id();
     let keep: Vec<RawFd> = inherited.iter().map(|fd| fd.as_raw_fd()).collect();
+    let filter = if without_sync {
+        no_sync::filter()
+    } else {
+        Vec::new()
+    };
     // SAFETY: between fork and exec in a process that may have threads, only async-signal-safe calls
     // are allowed: `in_child` makes system calls only, allocates nothing, and takes no lock.
     unsafe {
-        command.pre_exec(move || in_child(parent, session, &keep));
+        command.pre_exec(move || in_child(parent, session, &keep, &filter));
     }
 }
 
-fn in_child(parent: u32, session: Session, keep: &[RawFd]) -> io::Result<()> {
+fn in_child(
+    parent: u32,
+    session: Session,
+    keep: &[RawFd],
+    filter: &[libc::sock_filter],
+) -> io::Result<()> {
     // SAFETY: plain system calls on values that live on this stack; every one is async-signal-safe
     // or a bare kernel entry.
     unsafe {
@@ -61,6 +78,7 @@ fn in_child(parent: u32, session: Session, keep: &[RawFd]) -> io::Result<()> {
                 return Err(io::Error::last_os_error());
             }
         }
+        no_sync::install(filter);
     }
     Ok(())
 }

@@ -46,6 +46,7 @@ pub struct Command {
     pub(crate) stdout: Stdout,
     pub(crate) inherited: Vec<OwnedFd>,
     pub(crate) clean_env: bool,
+    pub(crate) no_sync: bool,
 }
 
 impl Command {
@@ -60,6 +61,7 @@ impl Command {
             stdout: Stdout::Report,
             inherited: Vec::new(),
             clean_env: false,
+            no_sync: false,
         }
     }
 
@@ -92,6 +94,14 @@ impl Command {
     #[must_use]
     pub fn clean_env(mut self) -> Self {
         self.clean_env = true;
+        self
+    }
+
+    /// Lets the command, and everything it starts, ask in vain for its writing to reach the disk: for
+    /// work whose result is thrown away when it does not come to its end.
+    #[must_use]
+    pub fn no_sync(mut self) -> Self {
+        self.no_sync = true;
         self
     }
 

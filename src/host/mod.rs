@@ -13,6 +13,7 @@ mod lock;
 mod loopdev;
 mod mount;
 pub mod namespace;
+mod no_sync;
 mod process;
 mod quote;
 mod recorder;

@@ -125,7 +125,7 @@ fn build(
     if let Some(dir) = &command.cwd {
         process.current_dir(dir);
     }
-    child::prepare(&mut process, session, &command.inherited);
+    child::prepare(&mut process, session, &command.inherited, command.no_sync);
     Ok(process)
 }
 

@@ -90,5 +90,6 @@ fn command(request: &Request, source: &Source, site: &Site) -> Result<Command, I
     Ok(command
         .arg(&request.release)
         .arg(&site.root)
-        .arg(&source.uri))
+        .arg(&source.uri)
+        .no_sync())
 }

@@ -103,7 +103,7 @@ impl<'a> InTree<'a> {
                 container = container.bind_read_only(path, path);
             }
         }
-        host.run(container.command("apt-get", arguments))
+        host.run(container.command("apt-get", arguments).no_sync())
             .map_err(|e| apt::explain("installing packages failed", Some(request), e))?;
         Ok(())
     }

@@ -99,6 +99,7 @@ fn command(request: &Request, site: &Site, keyrings: &Path) -> Command {
         .arg(&request.release)
         .arg(&site.root)
         .args(request.sources.iter().map(|s| copied(s).line(false)))
+        .no_sync()
 }
 
 /// Shows the package cache in the tree, where apt downloads to, until the returned value goes.
@@ -133,7 +134,8 @@ pub(super) fn remove(packages: &[String], site: &Site, host: &Host) -> Result<()
                 .iter()
                 .map(|s| (*s).to_owned())
                 .chain(packages.iter().cloned()),
-        );
+        )
+        .no_sync();
     host.run(command)
         .map_err(|e| apt::explain("removing packages failed", None, e))?;
     Ok(())

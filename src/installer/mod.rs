@@ -1,6 +1,7 @@
 //! Package managers: what fills an empty tree with a distribution's packages.
 
 pub mod apt;
+mod deb;
 mod debootstrap;
 mod escapes;
 mod in_tree;
@@ -15,6 +16,7 @@ use crate::distro::{MergedUsr, Source};
 use crate::host::{CommandError, Host, HostError, printable_path};
 use crate::tree::TreeError;
 
+pub use deb::Deb;
 pub use debootstrap::Debootstrap;
 pub use mmdebstrap::Mmdebstrap;
 
@@ -130,6 +132,23 @@ pub enum InstallError {
         /// The package that has it.
         package: String,
     },
+    /// A package is damaged or means harm.
+    #[error("the package {package} cannot be installed: {problem}")]
+    Package {
+        /// Its name, or its file's where it does not say.
+        package: String,
+        /// What is wrong with it.
+        problem: String,
+        /// The system's reason, if it was that.
+        #[source]
+        source: Option<std::io::Error>,
+    },
+    /// A path that apt's configuration has no way to write.
+    #[error("apt cannot work in {path}: quotes, semicolons and backslashes in a path confuse it")]
+    Unsaid {
+        /// The path, printable.
+        path: String,
+    },
     /// The build was interrupted.
     #[error("interrupted")]
     Cancelled,
@@ -139,10 +158,16 @@ pub enum InstallError {
 #[must_use]
 pub fn choose(host: &Host) -> Box<dyn Installer> {
     let has = |installer: &dyn Installer| installer.tools().iter().all(|t| host.find(t).is_some());
-    if !has(&Mmdebstrap) && has(&Debootstrap) {
+    if has(&Deb) {
+        return Box::new(Deb);
+    }
+    if has(&Mmdebstrap) {
+        return Box::new(Mmdebstrap);
+    }
+    if has(&Debootstrap) {
         return Box::new(Debootstrap);
     }
-    Box::new(Mmdebstrap)
+    Box::new(Deb)
 }
 
 #[cfg(test)]
@@ -179,13 +204,17 @@ mod tests {
 
     #[test]
     fn the_faster_installer_is_chosen_where_it_is() {
-        let with = |recorder: Recorder| {
+        let without = |programs: &[&str]| {
+            let recorder = Recorder::default();
+            for program in programs {
+                recorder.without(program);
+            }
             let host = Host::new(Arc::new(recorder), Arc::new(Quiet), Cancel::default());
             choose(&host).name()
         };
-        assert_eq!(with(Recorder::default()), "mmdebstrap");
-        let recorder = Recorder::default();
-        recorder.without("mmdebstrap");
-        assert_eq!(with(recorder), "debootstrap");
+        assert_eq!(without(&[]), "apt");
+        assert_eq!(without(&["systemd-nspawn"]), "mmdebstrap");
+        assert_eq!(without(&["apt-get", "apt-config"]), "debootstrap");
+        assert_eq!(without(&["apt-get", "debootstrap"]), "apt");
     }
 }

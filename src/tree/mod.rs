@@ -3,19 +3,19 @@
 //!
 //! All of it goes through [`Root`], which resolves every path beneath the image's root.
 
-mod archive;
+pub(crate) mod archive;
 mod aside;
-mod attributes;
+pub(crate) mod attributes;
 mod cleanup;
 mod copy;
 mod describe;
 mod docs;
-mod error;
+pub(crate) mod error;
 mod files;
 mod give;
 mod globs;
 mod hostname;
-mod listing;
+pub(crate) mod listing;
 mod machine_id;
 mod os_release;
 mod overlay;
@@ -23,13 +23,13 @@ mod overlay_marks;
 mod package_managers;
 mod password;
 mod remove;
-mod resolve;
-mod root;
-mod shown;
+pub(crate) mod resolve;
+pub(crate) mod root;
+pub(crate) mod shown;
 mod size;
-mod stat;
+pub(crate) mod stat;
 mod survey;
-mod xattrs;
+pub(crate) mod xattrs;
 
 pub use archive::{Extracted, extract};
 pub use aside::set_aside;

@@ -30,7 +30,7 @@ const OTHERS: &[(&[u8], &str)] = &[
 ];
 
 /// The archive's plain bytes, and what it is, for messages.
-pub(super) fn open<R: Read + 'static>(
+pub(crate) fn open<R: Read + 'static>(
     mut reader: R,
 ) -> Result<(Box<dyn Read>, &'static str), Fault> {
     let mut probe = Vec::with_capacity(PROBE);

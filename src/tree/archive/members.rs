@@ -18,7 +18,7 @@ const MAX_NAME: u64 = 64 << 10;
 
 /// What a member is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     /// A regular file; with holes, where its data goes.
     File(Option<Map>),
     Directory,
@@ -33,12 +33,15 @@ pub(super) enum Content {
 
 /// One member, as its headers describe it.
 #[derive(Clone, Debug)]
-pub(super) struct Member {
+pub(crate) struct Member {
     pub name: Vec<u8>,
     pub content: Content,
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
+    /// The owners' names, empty where there are none.
+    pub user: Vec<u8>,
+    pub group: Vec<u8>,
     pub mtime: (i64, u32),
     pub xattrs: Vec<(CString, Vec<u8>)>,
     /// An access control list as text, which is not restored.
@@ -46,7 +49,7 @@ pub(super) struct Member {
 }
 
 /// Reads members; the data of the current one is read through it too.
-pub(super) struct Members<R> {
+pub(crate) struct Members<R> {
     reader: R,
     /// Bytes of the current member's data that are still to come, and of padding after them.
     left: u64,
@@ -190,6 +193,8 @@ impl<R: Read> Members<R> {
             mode: u32::try_from(mode).unwrap_or_default(),
             uid: owner(number_of("uid", &fields.uid)?)?,
             gid: owner(number_of("gid", &fields.gid)?)?,
+            user: name_in(records, "uname", header.username_bytes()),
+            group: name_in(records, "gname", header.groupname_bytes()),
             mtime,
             xattrs: records.xattrs()?,
             text_acl: records.has_text_acl(),
@@ -308,6 +313,11 @@ impl<R: Read> Members<R> {
             }
         }
     }
+}
+
+/// A name of an owner, from its record or its field.
+fn name_in(records: &Records, key: &str, field: Option<&[u8]>) -> Vec<u8> {
+    records.get(key).or(field).unwrap_or_default().to_vec()
 }
 
 /// The name, from where the format at hand puts it.

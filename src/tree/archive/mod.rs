@@ -18,12 +18,12 @@
 //! newlines, which breaks binary attributes such as file capabilities, and reads extension headers
 //! of any size into memory.
 
-mod compression;
+pub(crate) mod compression;
 mod header;
-mod members;
+pub(crate) mod members;
 mod pax;
 mod place;
-mod sparse;
+pub(crate) mod sparse;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -50,12 +50,12 @@ pub struct Extracted {
 /// What is wrong with an archive or a member, before it is known which.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    problem: String,
-    source: Option<io::Error>,
+    pub problem: String,
+    pub source: Option<io::Error>,
 }
 
 impl Fault {
-    fn new(problem: impl Into<String>) -> Self {
+    pub(crate) fn new(problem: impl Into<String>) -> Self {
         Self {
             problem: problem.into(),
             source: None,
@@ -63,7 +63,7 @@ impl Fault {
     }
 
     /// Why reading failed: the disk, a cut or damaged archive.
-    fn from_read(source: io::Error) -> Self {
+    pub(crate) fn from_read(source: io::Error) -> Self {
         let problem = if source.kind() == io::ErrorKind::UnexpectedEof {
             "the archive is truncated"
         } else if source.raw_os_error().is_some() {

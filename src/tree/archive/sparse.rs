@@ -14,7 +14,7 @@ const MAX_EXTENTS: u64 = 4 << 20;
 
 /// The pieces of a file and its size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Map {
+pub(crate) struct Map {
     /// Offset and length of each piece, in order.
     pub extents: Vec<(u64, u64)>,
     /// The size with all holes.

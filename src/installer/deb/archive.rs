@@ -1,0 +1,212 @@
+//! The outer shape of a package (deb(5)): an ar archive of a mark, a control archive and a data archive.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::tree::archive::Fault;
+use crate::tree::archive::compression;
+use crate::tree::archive::members::Members;
+use crate::tree::shown::shown_bytes;
+
+const MAGIC: &[u8] = b"!<arch>\n";
+/// The size of a member's header, and of its parts.
+const HEADER: usize = 60;
+const NAME: std::ops::Range<usize> = 0..16;
+const SIZE: std::ops::Range<usize> = 48..58;
+const END: std::ops::Range<usize> = 58..60;
+
+/// An open package.
+#[derive(Debug)]
+pub(super) struct Archive {
+    file: Arc<File>,
+    control: Part,
+    data: Part,
+}
+
+/// A member's place in the file.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    start: u64,
+    end: u64,
+}
+
+impl Archive {
+    /// Opens a package and finds its parts.
+    pub fn open(path: &Path) -> Result<Self, Fault> {
+        let file = File::open(path).map_err(Fault::from_read)?;
+        let length = file.metadata().map_err(Fault::from_read)?.len();
+        let mut magic = [0; MAGIC.len()];
+        read(&file, &mut magic, 0)?;
+        if magic != MAGIC {
+            return Err(Fault::new("it is no Debian package"));
+        }
+        let mut at = MAGIC.len() as u64;
+        let (mark, part) = member(&file, at, length)?;
+        if mark != b"debian-binary" {
+            return Err(Fault::new("its first part does not say what it is"));
+        }
+        let mut version = vec![0; usize::try_from(part.end - part.start).unwrap_or(0).min(64)];
+        read(&file, &mut version, part.start)?;
+        if !version.starts_with(b"2.") {
+            return Err(Fault::new(
+                "it is of another version of the package format than 2",
+            ));
+        }
+        at = after(part);
+        let mut control = None;
+        while at < length {
+            let (name, part) = member(&file, at, length)?;
+            at = after(part);
+            let stem = name
+                .split(|byte| *byte == b'.')
+                .next()
+                .unwrap_or_default()
+                .to_vec();
+            match (stem.as_slice(), control) {
+                // Parts with an underscore are for who knows them.
+                (b"control", None) => control = Some(part),
+                (b"data", Some(control)) => {
+                    return Ok(Self {
+                        file: Arc::new(file),
+                        control,
+                        data: part,
+                    });
+                }
+                _ if name.starts_with(b"_") => {}
+                _ => {
+                    return Err(Fault::new(format!(
+                        "its part {} is not expected there",
+                        shown_bytes(&name)
+                    )));
+                }
+            }
+        }
+        Err(Fault::new("it is truncated: a part of it is missing"))
+    }
+
+    /// The members of the control archive.
+    pub fn control(&self) -> Result<Members<Box<dyn Read>>, Fault> {
+        self.part(self.control)
+    }
+
+    /// The members of the data archive.
+    pub fn data(&self) -> Result<Members<Box<dyn Read>>, Fault> {
+        self.part(self.data)
+    }
+
+    /// Bytes of the data archive, compressed.
+    pub fn data_size(&self) -> u64 {
+        self.data.end - self.data.start
+    }
+
+    fn part(&self, part: Part) -> Result<Members<Box<dyn Read>>, Fault> {
+        let window = Window {
+            file: Arc::clone(&self.file),
+            at: part.start,
+            end: part.end,
+        };
+        Ok(Members::new(compression::open(window)?.0))
+    }
+}
+
+fn after(part: Part) -> u64 {
+    part.end + part.end % 2
+}
+
+/// The member whose header is at `at`.
+fn member(file: &File, at: u64, length: u64) -> Result<(Vec<u8>, Part), Fault> {
+    let mut header = [0; HEADER];
+    read(file, &mut header, at)?;
+    if &header[END] != b"`\n" {
+        return Err(Fault::new("it is damaged: the header of a part is wrong"));
+    }
+    let size = std::str::from_utf8(&header[SIZE])
+        .ok()
+        .and_then(|text| text.trim_end().parse::<u64>().ok())
+        .ok_or_else(|| Fault::new("it is damaged: the size of a part is no number"))?;
+    let start = at + HEADER as u64;
+    let end = start
+        .checked_add(size)
+        .filter(|end| *end <= length)
+        .ok_or_else(|| Fault::new("it is truncated"))?;
+    let name = header[NAME].trim_ascii_end();
+    let name = name.strip_suffix(b"/").unwrap_or(name);
+    Ok((name.to_vec(), Part { start, end }))
+}
+
+fn read(file: &File, buffer: &mut [u8], at: u64) -> Result<(), Fault> {
+    file.read_exact_at(buffer, at).map_err(|e| match e.kind() {
+        io::ErrorKind::UnexpectedEof => Fault::new("it is truncated"),
+        _ => Fault::from_read(e),
+    })
+}
+
+/// A part of a file, read without moving the file's own position.
+struct Window {
+    file: Arc<File>,
+    at: u64,
+    end: u64,
+}
+
+impl Read for Window {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+        let wanted = left.min(buffer.len());
+        let n = self.file.read_at(&mut buffer[..wanted], self.at)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{ar, deb, tar};
+    use super::*;
+
+    fn problem(bytes: &[u8]) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.deb");
+        std::fs::write(&path, bytes).unwrap();
+        Archive::open(&path).unwrap_err().problem
+    }
+
+    #[test]
+    fn finds_both_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.deb");
+        let control = tar(&[("./control", "Package: x\n")]);
+        std::fs::write(&path, deb(&control, &tar(&[("./etc/x", "data")]))).unwrap();
+        let archive = Archive::open(&path).unwrap();
+        let first = |mut members: Members<Box<dyn Read>>| members.next().unwrap().unwrap().name;
+        assert_eq!(first(archive.control().unwrap()), b"./control");
+        assert_eq!(first(archive.data().unwrap()), b"./etc/x");
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let whole = deb(&tar(&[]), &tar(&[]));
+        let cases = [
+            (b"hello, world".to_vec(), "no Debian package"),
+            (b"!<ar".to_vec(), "truncated"),
+            (whole[..whole.len() - 100].to_vec(), "truncated"),
+            (whole[..70].to_vec(), "truncated"),
+            (
+                ar(&[("debian-binary", b"3.0\n")]),
+                "another version of the package format",
+            ),
+            (
+                ar(&[("debian-binary", b"2.0\n"), ("data.tar", b"")]),
+                "not expected",
+            ),
+            (ar(&[("control.tar", b"")]), "does not say what it is"),
+            (ar(&[("debian-binary", b"2.0\n")]), "missing"),
+        ];
+        for (bytes, expected) in cases {
+            let problem = problem(&bytes);
+            assert!(problem.contains(expected), "{problem}");
+        }
+    }
+}

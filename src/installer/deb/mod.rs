@@ -1,0 +1,107 @@
+//! Debian and its like, unpacked by this program itself.
+//!
+//! apt chooses, fetches and verifies packages. Into an empty tree they are then unpacked here, many
+//! at once, with dpkg's database written as dpkg writes it; dpkg inside the tree configures them.
+//! Packages that need dpkg's judgement while they are unpacked are left to it. In a tree that holds
+//! packages already, all is left to apt and dpkg.
+
+mod add;
+mod archive;
+mod changes;
+mod claims;
+mod control;
+mod database;
+mod fields;
+mod fill;
+mod filling;
+mod filter;
+mod inside;
+mod leavings;
+mod names;
+mod outcome;
+mod owners;
+mod places;
+mod read;
+mod relations;
+mod resolve;
+mod services;
+mod settings;
+mod special;
+#[cfg(test)]
+mod testing;
+mod triggers;
+mod unpack;
+mod wave;
+mod ways;
+
+use super::apt::{self, DPKG_STATUS};
+use super::mmdebstrap::remove;
+use super::{InstallError, Installer, Request, Site, version};
+use crate::host::Host;
+use crate::tree::Root;
+
+/// The way in which trees are filled here. To be raised with every change that makes other trees of
+/// the same packages, so that no cached tree of before is taken for one of now.
+const UNPACKING: &str = "1";
+
+/// Where apt looks for settings of a tree.
+const APT_DIRECTORIES: [&str; 3] = [
+    "etc/apt/apt.conf.d",
+    "etc/apt/preferences.d",
+    "etc/apt/sources.list.d",
+];
+
+/// Installs with apt's resolver and this program's own unpacking.
+#[derive(Clone, Copy, Debug)]
+pub struct Deb;
+
+impl Installer for Deb {
+    fn name(&self) -> &'static str {
+        "apt"
+    }
+
+    fn tools(&self) -> &'static [&'static str] {
+        &["apt-get", "apt-config", "systemd-nspawn"]
+    }
+
+    fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+        work(request, site, host)
+    }
+
+    fn add(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+        work(request, site, host)
+    }
+
+    fn identity(&self, host: &Host) -> Result<Vec<(String, String)>, InstallError> {
+        // dpkg is the tree's own: the repositories decide which. Of the host's settings only those
+        // for downloading count.
+        Ok(vec![
+            ("unpacking".to_owned(), UNPACKING.to_owned()),
+            version::of("apt", "apt-get", host)?,
+        ])
+    }
+
+    fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
+        remove(packages, site, host)
+    }
+}
+
+/// Fills an empty tree, or adds to a filled one.
+fn work(request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+    let _lock = apt::lock_cache(request, host)?;
+    let keyrings = apt::keyrings(request, site)?;
+    let temporary = apt::prepare(request, &site.root)?;
+    let root = Root::open(&site.root)?;
+    for directory in APT_DIRECTORIES {
+        root.create_dir_all(directory, 0o755)?;
+    }
+    // Some scripts cannot do without a name. It is no name of this host, and goes with `temporary`.
+    root.write("etc/hostname", "localhost\n", 0o644)?;
+    let settings = settings::Settings::write(request, site, &keyrings, host)?;
+    if fill::is_empty(&root)? {
+        fill::fill(request, site, &root, &settings, host)?;
+    } else {
+        add::install(request, site, &root, &settings, host)?;
+    }
+    temporary.finish(request)
+}

@@ -1,0 +1,254 @@
+//! apt decides which packages come in, fetches and verifies them, and says in which order dpkg would
+//! get them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::settings::Settings;
+use crate::distro::MergedUsr;
+use crate::host::{CommandError, Host};
+use crate::installer::apt::{self, USR_IS_MERGED};
+use crate::installer::{InstallError, Request};
+
+/// A package that apt has chosen and fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub name: String,
+    pub version: String,
+    pub architecture: String,
+    /// Where it is on the host.
+    pub path: PathBuf,
+}
+
+/// Tells that the lists of available packages are complete.
+const COMPLETE: &str = "complete";
+
+/// Brings the lists of available packages up to date. Where they are complete from an earlier build
+/// and no repository can be reached, that build's are used.
+///
+/// # Errors
+/// When the lists cannot be fetched or verified.
+pub(super) fn update(
+    settings: &Settings,
+    request: &Request,
+    host: &Host,
+) -> Result<(), InstallError> {
+    let mark = settings.state.join(COMPLETE);
+    let command = settings.command()?.args(["--error-on=any", "update"]);
+    match host.run(command) {
+        Ok(_) => {
+            fs::write(&mark, "").map_err(|source| InstallError::Prepare { path: mark, source })
+        }
+        Err(CommandError::Failed { tail, .. }) if mark.exists() && is_out_of_reach(&tail) => {
+            host.report.warn(
+                "no repository can be reached: the lists of packages of an earlier build are used",
+            );
+            Ok(())
+        }
+        Err(e) => {
+            let what = "reading the lists of packages failed";
+            Err(apt::explain(what, Some(request), e))
+        }
+    }
+}
+
+/// Whether apt failed for the network alone.
+fn is_out_of_reach(tail: &str) -> bool {
+    let network = [
+        "Could not resolve",
+        "Temporary failure resolving",
+        "Could not connect",
+        "Cannot initiate the connection",
+        "Connection refused",
+        "Connection timed out",
+        "Connection failed",
+        "Network is unreachable",
+        "Unable to connect",
+    ];
+    let trust = [
+        "NO_PUBKEY",
+        "BADSIG",
+        "EXPKEYSIG",
+        "not signed",
+        "signature",
+        "Hash Sum",
+    ];
+    network.iter().any(|sign| tail.contains(sign)) && !trust.iter().any(|sign| tail.contains(sign))
+}
+
+/// What a tree begins with: essential packages and those of priority "required".
+fn base_patterns(request: &Request) -> Vec<String> {
+    let release = request.release.replace('.', "\\.");
+    let architecture = &request.architecture;
+    ["?essential", "?and(?priority(required),?not(?essential))"]
+        .iter()
+        .map(|what| {
+            format!(
+                "?narrow(?or(?archive(^{release}$),?codename(^{release}$)),\
+                 ?architecture({architecture}),{what})"
+            )
+        })
+        .collect()
+}
+
+/// The packages that apt would have had dpkg configure by name, in that order. Those that are left
+/// dpkg would have configured at the end, in an order of its own.
+///
+/// # Errors
+/// When apt's notes cannot be read.
+pub(super) fn configured(settings: &Settings) -> Result<Vec<String>, InstallError> {
+    let mut names = Vec::new();
+    for call in calls(&read(&settings.calls)?) {
+        let mut words = call.into_iter().skip_while(|word| word != "--configure");
+        words.next();
+        names.extend(words.filter(|word| !word.starts_with('-')));
+    }
+    Ok(names)
+}
+
+/// The calls that apt would have made of dpkg, without those that only ask what dpkg can do, and
+/// without the words that tell dpkg how to report to apt.
+pub(super) fn calls(text: &[u8]) -> Vec<Vec<String>> {
+    let mut calls = Vec::new();
+    for line in text.split(|byte| *byte == b'\n') {
+        let mut words = line
+            .split(|byte| *byte == 0)
+            .filter(|word| !word.is_empty())
+            .map(|word| String::from_utf8_lossy(word).into_owned());
+        let mut call = Vec::new();
+        while let Some(word) = words.next() {
+            if word == "--status-fd" {
+                words.next();
+            } else if !word.starts_with("--assert-") {
+                call.push(word);
+            }
+        }
+        if !call.is_empty() {
+            calls.push(call);
+        }
+    }
+    calls
+}
+
+/// Has apt choose and fetch what a new tree gets: in the order in which dpkg would unpack it.
+///
+/// # Errors
+/// When a package cannot be found, fetched or verified, or packages contradict each other.
+pub(super) fn choose_for_new_tree(
+    settings: &Settings,
+    request: &Request,
+    host: &Host,
+) -> Result<Vec<Chosen>, InstallError> {
+    let mut names = base_patterns(request);
+    names.extend(request.packages.iter().cloned());
+    if request.merged_usr == MergedUsr::LinksAndPackage {
+        names.push(USR_IS_MERGED.to_owned());
+    }
+    choose(settings, &names, Some(request), host)
+}
+
+/// Has apt choose and fetch these packages and what they need.
+///
+/// # Errors
+/// As [`choose_for_new_tree`].
+pub(super) fn choose(
+    settings: &Settings,
+    names: &[String],
+    request: Option<&Request>,
+    host: &Host,
+) -> Result<Vec<Chosen>, InstallError> {
+    for path in [&settings.list, &settings.calls] {
+        match fs::remove_file(path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(InstallError::Prepare {
+                    path: path.clone(),
+                    source: e,
+                });
+            }
+            _ => {}
+        }
+    }
+    let command = settings.command()?.args(["install", "--"]).args(names);
+    host.run(command)
+        .map_err(|e| apt::explain("choosing and fetching packages failed", request, e))?;
+    if !settings.list.exists() {
+        // Everything is there already.
+        return Ok(Vec::new());
+    }
+    let text = read(&settings.list)?;
+    Ok(parse(&String::from_utf8_lossy(&text)))
+}
+
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, InstallError> {
+    fs::read(path).map_err(|source| InstallError::Prepare {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Reads the third version of what apt tells programs before it installs (apt.conf(5),
+/// `DPkg::Tools::options`): after an empty line, one line for each step of each package.
+fn parse(text: &str) -> Vec<Chosen> {
+    let steps = text.split_once("\n\n").map_or("", |(_, steps)| steps);
+    steps
+        .lines()
+        .filter_map(|line| {
+            let words: Vec<&str> = line.splitn(9, ' ').collect();
+            let [name, _, _, _, _, version, architecture, _, path] = words.as_slice() else {
+                return None;
+            };
+            path.starts_with('/').then(|| Chosen {
+                name: (*name).to_owned(),
+                version: (*version).to_owned(),
+                architecture: (*architecture).to_owned(),
+                path: PathBuf::from(path),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_apt_tells() {
+        let chosen = parse(
+            "VERSION 3\nAPT::Architecture=amd64\n\n\
+             libc6 - - none < 2.36-9 amd64 same /cache/with space/libc6.deb\n\
+             libc6 - - none < 2.36-9 amd64 same **CONFIGURE**\n\
+             old 1 amd64 none > - - none **REMOVE**\n",
+        );
+        assert_eq!(
+            chosen,
+            [Chosen {
+                name: "libc6".into(),
+                version: "2.36-9".into(),
+                architecture: "amd64".into(),
+                path: "/cache/with space/libc6.deb".into(),
+            }]
+        );
+    }
+
+    #[test]
+    fn reads_what_apt_would_have_told_dpkg() {
+        let calls = calls(
+            b"--assert-multi-arch\0\n--status-fd\09\0--no-triggers\0--unpack\0/c/a b.deb\0\n\
+              --status-fd\09\0--configure\0--pending\0\n",
+        );
+        assert_eq!(calls.len(), 2);
+        assert_eq!(calls[0], ["--no-triggers", "--unpack", "/c/a b.deb"]);
+        assert_eq!(calls[1], ["--configure", "--pending"]);
+    }
+
+    #[test]
+    fn only_the_network_makes_old_lists_good_enough() {
+        for (tail, expected) in [
+            ("Err:1 Temporary failure resolving 'deb.debian.org'", true),
+            ("W: GPG error: NO_PUBKEY 1\nCould not connect to x", false),
+            ("404 Not Found", false),
+        ] {
+            assert_eq!(is_out_of_reach(tail), expected, "{tail}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! apt's settings for a tree: its own sources, keys and pins, the host's limits and proxies, and a
+//! place for lists and packages that outlives the build.
+
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::host::{Command, Host, Stdout, printable_path};
+use crate::installer::apt::make_directory;
+use crate::installer::{InstallError, Request, Site};
+
+/// What of the host's `Acquire` is about the host's own repositories, or would lower what is
+/// demanded of signatures.
+const NOT_TAKEN: &[&str] = &[
+    "Acquire::AllowDowngradeToInsecureRepositories",
+    "Acquire::AllowInsecureRepositories",
+    "Acquire::AllowReleaseInfoChange",
+    "Acquire::AllowWeakRepositories",
+    "Acquire::Changelogs",
+    "Acquire::CompressionTypes",
+    "Acquire::GzipIndexes",
+    "Acquire::IndexTargets",
+    "Acquire::Languages",
+    "Acquire::Snapshots",
+    "Acquire::cdrom",
+];
+
+/// Where apt works for one tree.
+#[derive(Debug)]
+pub(super) struct Settings {
+    /// The configuration file, for the variable `APT_CONFIG`.
+    pub file: PathBuf,
+    /// A second one, for the command line: it is read after those of the tree.
+    pub last: PathBuf,
+    /// Where lists of available packages are kept.
+    pub state: PathBuf,
+    /// Where packages are downloaded to.
+    pub archives: PathBuf,
+    /// Which packages were not asked for by name.
+    pub extended_states: PathBuf,
+    /// What apt would have told dpkg to do: each call's words, each ended by a null byte, on a line.
+    pub calls: PathBuf,
+    /// The packages that apt would have dpkg install, in the third version of its protocol.
+    pub list: PathBuf,
+    stub: PathBuf,
+}
+
+impl Settings {
+    /// Writes the settings. `keyrings` is the directory of the keys that sign the sources.
+    ///
+    /// # Errors
+    /// When a file cannot be written, or a path is one that apt cannot be told.
+    pub fn write(
+        request: &Request,
+        site: &Site,
+        keyrings: &Path,
+        host: &Host,
+    ) -> Result<Self, InstallError> {
+        let own = site.scratch.join("apt");
+        make_directory(&own.join("log"))?;
+        let sources: String = request
+            .sources
+            .iter()
+            .map(|source| source.line(false) + "\n")
+            .collect();
+        let (state, archives) = match &request.cache {
+            Some(cache) => (
+                cache.join("apt").join(key(request, &sources)),
+                cache.clone(),
+            ),
+            None => (own.join("state"), own.join("archives")),
+        };
+        for directory in [state.join("lists/partial"), archives.join("partial")] {
+            make_directory(&directory)?;
+        }
+        let settings = Self {
+            file: own.join("apt.conf"),
+            last: own.join("last.conf"),
+            state,
+            archives,
+            extended_states: own.join("extended_states"),
+            calls: own.join("calls"),
+            list: own.join("list"),
+            stub: own.join("dpkg"),
+        };
+        let list = own.join("sources.list");
+        write(&list, &sources, 0o644)?;
+        write(&settings.stub, &stub(&settings.calls)?, 0o755)?;
+        write(&settings.last, &settings.last_words(), 0o644)?;
+        let mut text = proxies(host);
+        for (name, value) in [
+            ("APT::Architecture", &*request.architecture),
+            ("APT::Architectures::", &request.architecture),
+            ("APT::Install-Recommends", "false"),
+            // It would make apt essential, which is for the distribution to say.
+            ("pkgCacheGen::ForceEssential", ","),
+            ("Acquire::Languages", "none"),
+            // The keys and the lists are in directories that only root may enter.
+            ("APT::Sandbox::User", "root"),
+            ("Acquire::Retries", "3"),
+            ("Dir::Etc::SourceParts", "sources.list.d/"),
+            ("Dir::Etc::Trusted", "/dev/null"),
+        ] {
+            let _ = writeln!(text, "{name} \"{value}\";");
+        }
+        for (name, path) in [
+            ("Dir", &site.root),
+            ("Dir::Etc::SourceList", &list),
+            ("Dir::Etc::TrustedParts", &keyrings.to_owned()),
+            ("Dir::State", &settings.state),
+            ("Dir::State::Lists", &settings.state.join("lists")),
+            ("Dir::State::Status", &site.root.join(super::DPKG_STATUS)),
+            ("Dir::State::Extended_States", &settings.extended_states),
+            ("Dir::Cache", &settings.state),
+            ("Dir::Cache::Archives", &settings.archives),
+            ("Dir::Log", &own.join("log")),
+        ] {
+            let _ = writeln!(text, "{name} \"{}\";", in_quotes(path)?);
+        }
+        write(&settings.file, &text, 0o644)?;
+        Ok(settings)
+    }
+
+    /// What counts whatever the tree's own configuration says: programs of an image's
+    /// configuration must not run on the host, and nothing is installed by apt itself.
+    fn last_words(&self) -> String {
+        let mut text = String::new();
+        for hook in [
+            "APT::Update::Pre-Invoke",
+            "APT::Update::Post-Invoke",
+            "APT::Update::Post-Invoke-Success",
+            "APT::Install::Pre-Invoke",
+            "APT::Install::Post-Invoke-Success",
+            "DPkg::Pre-Invoke",
+            "DPkg::Post-Invoke",
+            "DPkg::Pre-Install-Pkgs",
+        ] {
+            let _ = writeln!(text, "#clear {hook};");
+        }
+        for (name, value) in [
+            ("DPkg::Install::Recursive", "false"),
+            ("DPkg::Use-Pty", "false"),
+            ("DPkg::MaxArgBytes", "100000"),
+            ("DPkg::Chroot-Directory", ""),
+            ("Debug::NoLocking", "true"),
+            ("APT::Keep-Downloaded-Packages", "true"),
+            ("Acquire::AllowDowngradeToInsecureRepositories", "false"),
+            ("Acquire::AllowInsecureRepositories", "false"),
+        ] {
+            let _ = writeln!(text, "{name} \"{value}\";");
+        }
+        text
+    }
+
+    /// An apt-get with these settings.
+    pub fn command(&self) -> Result<Command, InstallError> {
+        let option = |name: &str, value: &str| format!("--option={name}={value}");
+        let list = in_quotes(&self.list)?.replace('\'', r"'\''");
+        Ok(Command::new("apt-get")
+            .env("APT_CONFIG", &self.file)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .arg("--config-file")
+            .arg(&self.last)
+            .args(["--yes", "--quiet=1"])
+            .arg(option("Dir::Bin::dpkg", &in_quotes(&self.stub)?))
+            .arg(option(
+                "DPkg::Pre-Install-Pkgs::",
+                &format!("cat >'{list}'"),
+            ))
+            .arg(option("DPkg::Tools::Options::cat::Version", "3"))
+            .no_sync())
+    }
+}
+
+/// A name for everything that decides what the lists of available packages are.
+fn key(request: &Request, sources: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(&request.architecture);
+    hash.update([0]);
+    hash.update(sources);
+    for keyring in &request.keyrings {
+        hash.update([0]);
+        hash.update(keyring.as_os_str().as_bytes());
+    }
+    let hash: String = hash
+        .finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{}-{}-{hash}", request.release, request.architecture)
+}
+
+/// The host's limits and proxies; none where it does not tell.
+fn proxies(host: &Host) -> String {
+    let command = Command::new("apt-config")
+        .args(["dump", "Acquire"])
+        .stdout(Stdout::Capture);
+    let Ok(output) = host.run(command) else {
+        return String::new();
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let taken = |line: &&str| {
+        let name = line.split([' ', ';']).next().unwrap_or_default();
+        let below = |other: &&str| {
+            name.get(..other.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(other))
+        };
+        name.starts_with("Acquire::") && !NOT_TAKEN.iter().any(below)
+    };
+    text.lines()
+        .filter(taken)
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+/// A dpkg that only notes what it is told. Words end in null bytes: names of files may hold anything
+/// else.
+fn stub(calls: &Path) -> Result<String, InstallError> {
+    let calls = in_quotes(calls)?.replace('\'', r"'\''");
+    Ok(format!(
+        "#!/bin/sh\n{{ printf '%s\\0' \"$@\"; printf '\\n'; }} >>'{calls}'\n"
+    ))
+}
+
+/// apt's configuration has no way to write some characters.
+fn in_quotes(path: &Path) -> Result<String, InstallError> {
+    let text = path.to_str().unwrap_or("\"");
+    if text.contains(['"', '\n', '\\', ';']) {
+        return Err(InstallError::Unsaid {
+            path: printable_path(path).to_string(),
+        });
+    }
+    Ok(text.to_owned())
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), InstallError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text)
+        .and_then(|()| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)))
+        .map_err(|source| InstallError::Prepare {
+            path: path.to_owned(),
+            source,
+        })
+}

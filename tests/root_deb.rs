@@ -1,0 +1,318 @@
+//! Trees that this program unpacks itself, compared with mmdebstrap's, checked by dpkg and used with
+//! apt; and packages that mean harm. Needs root, mmdebstrap, dpkg, setcap and the network.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest as _, Sha256};
+use support::{Project, assert_no_leaks, finish, root, tool};
+
+/// Packages with diversions, alternatives, configuration files, users, triggers, set-user-ID files,
+/// capabilities and hard links.
+const SOME: &str = "cron,git,iputils-ping,molly-guard,openssh-server,python3-minimal,sudo,zsh";
+
+/// A desktop's worth of packages: more than 300 with what they need.
+const MANY: &str = "at,avahi-daemon,build-essential,ca-certificates,cron,docbook-xml,emacs-nox,\
+    fontconfig,fuse3,git,gnupg,iputils-ping,libgl1-mesa-dri,lightdm,locales,logrotate,man-db,\
+    molly-guard,mtr-tiny,network-manager,nginx,openssh-server,postfix,python3,rsyslog,screen,sudo,\
+    tmux,udisks2,uidmap,vim,xauth,xfce4-panel,xfce4-session,xfwm4,xserver-xorg-core,xterm,zsh";
+
+fn project(release: &str, packages: &str, settings: &str) -> Project {
+    let project = Project::debian(&format!(
+        "[Distribution]\nRelease={release}\n\n[Output]\nFormat=directory\nOutput=image\n\n\
+         [Packages]\nPackages={packages}\n{settings}"
+    ));
+    // Only the later of two settings shall count, without a warning.
+    let path = project.path().join("mkosi.default");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen("Release=bookworm\n", "", 1)).unwrap();
+    project
+}
+
+/// Builds with mmdebstrap, by hiding what the faster way needs.
+fn build_with_mmdebstrap(project: &Project) {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "sh", "-c"])
+        .arg("mount --bind /dev/null \"$(command -v systemd-nspawn)\" && exec \"$0\" build")
+        .arg(env!("CARGO_BIN_EXE_mkosi"))
+        .current_dir(project.path());
+    finish(command).succeeds().says("with mmdebstrap");
+}
+
+/// Everything about each file that must be the same; not times, which are those of the build.
+fn tree(root: &Path) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    for entry in walkdir::WalkDir::new(root).min_depth(1) {
+        let entry = entry.unwrap();
+        let meta = entry.metadata().unwrap();
+        let kind = meta.file_type();
+        let content = if kind.is_file() {
+            let content = fs::read(entry.path()).unwrap();
+            format!("{} links, {:x}", meta.nlink(), Sha256::digest(content))
+        } else if kind.is_symlink() {
+            format!("-> {}", fs::read_link(entry.path()).unwrap().display())
+        } else if kind.is_char_device() || kind.is_block_device() {
+            format!("device {}", meta.rdev())
+        } else {
+            String::new()
+        };
+        let mut names = vec![0; 4096];
+        let length = rustix::fs::llistxattr(entry.path(), &mut names).unwrap_or(0);
+        let mut attributes: Vec<String> = names[..length]
+            .split(|byte| *byte == 0)
+            .filter(|name| !name.is_empty())
+            .map(|name| {
+                let name = String::from_utf8_lossy(name).into_owned();
+                let mut value = vec![0; 4096];
+                let length = rustix::fs::lgetxattr(entry.path(), &name, &mut value).unwrap();
+                format!("{name}={:?}", &value[..length])
+            })
+            .collect();
+        attributes.sort();
+        found.insert(
+            entry.path().strip_prefix(root).unwrap().to_owned(),
+            format!(
+                "{:o} {}:{} {content} {attributes:?}",
+                meta.mode(),
+                meta.uid(),
+                meta.gid()
+            ),
+        );
+    }
+    found
+}
+
+/// Asserts that trees differ only where the list says so.
+fn assert_equal_but_for_the_list(ours: &Path, theirs: &Path) {
+    let list: Vec<&str> = include_str!("root_deb_differences.txt")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    let explained = |path: &Path| {
+        let path = path.to_string_lossy();
+        list.iter().any(|entry| match entry.strip_suffix('*') {
+            Some(start) => path.starts_with(start),
+            None => path == *entry,
+        })
+    };
+    let (ours, theirs) = (tree(ours), tree(theirs));
+    let mut differences = Vec::new();
+    for path in ours.keys().chain(theirs.keys()) {
+        let (a, b) = (ours.get(path), theirs.get(path));
+        if a != b && !explained(path) {
+            differences.push(format!(
+                "{}\n  ours   {a:?}\n  theirs {b:?}",
+                path.display()
+            ));
+        }
+    }
+    differences.sort();
+    differences.dedup();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+fn compare(release: &str, packages: &str, settings: &str) -> Project {
+    root();
+    let ours = project(release, packages, settings);
+    let run = ours.run(&[]);
+    run.succeeds().says("with apt");
+    let theirs = project(release, packages, settings);
+    build_with_mmdebstrap(&theirs);
+    let (tree, reference) = (ours.path().join("image"), theirs.path().join("image"));
+    assert_equal_but_for_the_list(&tree, &reference);
+    let path = tree.to_string_lossy().into_owned();
+    assert_eq!(tool("dpkg", &["--root", &path, "--audit"]), "");
+    // Only documentation, left out on purpose, is missing.
+    let verify = Command::new("dpkg")
+        .args(["--root", &path, "--verify"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&verify.stdout).into_owned();
+    let wrong: Vec<&str> = text
+        .lines()
+        .filter(|line| !(line.starts_with("missing ") && line.contains("/usr/share/")))
+        .collect();
+    let caches = |line: &&str| line.contains("/var/cache/") || line.contains("/var/lib/apt/lists");
+    assert!(wrong.iter().all(caches), "{wrong:?}");
+    assert_no_leaks(ours.path());
+    ours
+}
+
+/// Runs a command in the built tree, with the host's network.
+fn inside(tree: &Path, words: &[&str]) -> String {
+    let tree = format!("--directory={}", tree.display());
+    let mut all = vec![
+        "--quiet",
+        "--register=no",
+        "--keep-unit",
+        "--as-pid2",
+        "--console=pipe",
+        "--resolv-conf=copy-host",
+        "--setenv=DEBIAN_FRONTEND=noninteractive",
+        tree.as_str(),
+    ];
+    all.extend(words);
+    tool("systemd-nspawn", &all)
+}
+
+#[test]
+fn root_deb_tree_is_mmdebstraps_and_apt_goes_on_with_it() {
+    let project = compare("bookworm", SOME, "");
+    let tree = project.path().join("image");
+    let path = |name: &str| tree.join(name);
+    // What had to be special is.
+    let mode = |name: &str| fs::metadata(path(name)).unwrap().mode() & 0o7777;
+    assert_eq!(mode("usr/bin/sudo"), 0o4755);
+    assert_eq!(mode("usr/bin/crontab"), 0o2755);
+    let capabilities = tool("getcap", &[&path("usr/bin/ping").to_string_lossy()]);
+    assert!(capabilities.contains("cap_net_raw"), "{capabilities}");
+    let diversions = fs::read_to_string(path("var/lib/dpkg/diversions")).unwrap();
+    assert!(diversions.contains("molly-guard"), "{diversions}");
+    assert!(!path("usr/share/man/man1").exists());
+    assert!(!path("usr/sbin/policy-rc.d").exists());
+    inside(&tree, &["apt-get", "--quiet", "update"]);
+    let installed = inside(
+        &tree,
+        &["apt-get", "--quiet", "--assume-yes", "install", "nano"],
+    );
+    assert!(installed.contains("Setting up nano"), "{installed}");
+    inside(&tree, &["apt-get", "--quiet", "--assume-yes", "upgrade"]);
+    let removable = inside(&tree, &["apt-get", "--simulate", "autoremove"]);
+    assert!(removable.contains("0 to remove"), "{removable}");
+    assert_eq!(
+        tool("dpkg", &["--root", &tree.to_string_lossy(), "--audit"]),
+        ""
+    );
+}
+
+#[test]
+#[ignore = "builds two trees of each release"]
+fn root_deb_tree_of_each_release_is_mmdebstraps() {
+    for release in ["bullseye", "bookworm", "trixie", "sid"] {
+        compare(release, "", "");
+    }
+}
+
+#[test]
+#[ignore = "builds two large trees of each release"]
+fn root_deb_large_tree_of_each_release_is_mmdebstraps() {
+    for release in ["bullseye", "bookworm", "trixie", "sid"] {
+        compare(release, MANY, "");
+    }
+}
+
+#[test]
+#[ignore = "builds two trees with documentation"]
+fn root_deb_tree_with_docs_is_mmdebstraps() {
+    compare("bookworm", "man-db", "WithDocs=yes\n");
+}
+
+/// An unsigned repository of one package made of this directory, its files and their changes.
+fn evil_repository(project: &Project, damage: impl Fn(&Path)) {
+    let repository = project.path().join("repository");
+    let deb = repository.join("evil.deb");
+    damage(&deb);
+    let content = fs::read(&deb).unwrap();
+    let packages = format!(
+        "Package: evil\nVersion: 1\nArchitecture: all\nMaintainer: nobody <nobody@example.com>\n\
+         Description: means harm\nFilename: evil.deb\nSize: {}\nSHA256: {:x}\n\n",
+        content.len(),
+        Sha256::digest(&content)
+    );
+    let index = "main/binary-amd64/Packages";
+    let release = format!(
+        "Suite: bookworm\nCodename: bookworm\nArchitectures: amd64\nComponents: main\n\
+         Date: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n {:x} {} {index}\n",
+        Sha256::digest(&packages),
+        packages.len()
+    );
+    let dists = repository.join("dists/bookworm");
+    fs::create_dir_all(dists.join("main/binary-amd64")).unwrap();
+    fs::write(dists.join(index), packages).unwrap();
+    fs::write(dists.join("Release"), release).unwrap();
+}
+
+/// Makes a package with Python's tar, which takes any name.
+fn evil_package(deb: &Path, members: &str) {
+    let script = format!(
+        r#"
+import io, sys, tarfile
+def tar(members):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:xz", format=tarfile.GNU_FORMAT) as t:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            if content.startswith("->"):
+                info.type, info.linkname = tarfile.SYMTYPE, content[2:]
+                t.addfile(info)
+            else:
+                info.size = len(content)
+                t.addfile(info, io.BytesIO(content.encode()))
+    return out.getvalue()
+control = "Package: evil\nVersion: 1\nArchitecture: all\nMaintainer: nobody <nobody@example.com>\nDescription: means harm\n"
+members = {members}
+with open(sys.argv[1], "wb") as f:
+    f.write(b"!<arch>\n")
+    for name, data in ("debian-binary", b"2.0\n"), ("control.tar.xz", tar([("./control", control), ("./md5sums", "")])), ("data.tar.xz", tar(members)):
+        f.write(f"{{name:<16}}{{0:<12}}{{0:<6}}{{0:<6}}{{100644:<8}}{{len(data):<10}}`\n".encode() + data + b"\n" * (len(data) % 2))
+"#
+    );
+    fs::create_dir_all(deb.parent().unwrap()).unwrap();
+    tool("python3", &["-c", &script, &deb.to_string_lossy()]);
+}
+
+#[test]
+fn root_deb_packages_that_mean_harm_fail_the_build() {
+    root();
+    let outside = tempfile::tempdir().unwrap();
+    let target = outside.path().join("outside");
+    let escape = format!(
+        "[('./x', '->{}'), ('./x/outside', 'evil')]",
+        outside.path().display()
+    );
+    let cases: &[(&str, &str, bool)] = &[
+        (
+            "[('./../../../../../../../../tmp/evil', 'evil')]",
+            "`..`",
+            false,
+        ),
+        (&escape, "symbolic link of the same package", false),
+        ("[('./usr/share/evil', 'evil' * 5000)]", "truncated", true),
+    ];
+    for (members, expected, truncate) in cases {
+        let project = Project::new();
+        evil_repository(&project, |deb| {
+            evil_package(deb, members);
+            if *truncate {
+                let content = fs::read(deb).unwrap();
+                fs::write(deb, &content[..content.len() - 60]).unwrap();
+            }
+        });
+        project.file(
+            "mkosi.default",
+            format!(
+                "[Distribution]\nDistribution=debian\nRelease=bookworm\nRepositoryKeyCheck=no\n\
+                 Repositories=file://{}/repository\n\n[Output]\nFormat=directory\n\n\
+                 [Packages]\nPackages=evil\nCache={}\n",
+                project.path().display(),
+                support::package_cache().display(),
+            ),
+        );
+        let before = project.untouched();
+        project
+            .run(&[])
+            .exits(1)
+            .says("the package evil cannot be installed")
+            .says(expected);
+        before.check();
+        assert!(!target.exists() && !Path::new("/tmp/evil").exists());
+    }
+}
