@@ -117,7 +117,7 @@ mod tests {
             ("#!/usr/bin/env python3\n", "asks for python3, which is not"),
             ("#!/bin/sh\r\necho", "carriage return"),
             ("#!\n", "no program"),
-            ("#!\x1b[31m\n", "asks for \\"),
+            ("#!/a\x1b[31mb\n", "asks for /ab,"),
             ("echo hello\n", "#!/bin/sh"),
             ("", "#!/bin/sh"),
         ] {
