@@ -55,7 +55,7 @@ impl Installer for Debootstrap {
 
     fn add(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
         let _lock = apt::lock_cache(request, host)?;
-        let temporary = apt::prepare(request, &site.root)?;
+        let temporary = apt::prepare_filled(request, &site.root)?;
         install_rest(request, site, host)?;
         temporary.finish(request)
     }
