@@ -10,7 +10,11 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
+use mkosi::distro::{MergedUsr, Source};
+use mkosi::host::{Cancel, Host, HostRunner, Quiet};
+use mkosi::installer::{Deb, Installer as _, Request, Site};
 use sha2::{Digest as _, Sha256};
 use support::{Project, assert_no_leaks, finish, root, tool};
 
@@ -163,6 +167,48 @@ fn inside(tree: &Path, words: &[&str]) -> String {
     tool("systemd-nspawn", &all)
 }
 
+/// Adds a package as the layers of a build do.
+fn add(tree: &Path, package: &str) {
+    let source = Source {
+        uri: "http://deb.debian.org/debian".to_owned(),
+        suite: "bookworm".to_owned(),
+        components: vec!["main".to_owned()],
+        signed_by: None,
+        trusted: false,
+    };
+    let request = Request {
+        distribution: "Debian".to_owned(),
+        release: "bookworm".to_owned(),
+        architecture: "amd64".to_owned(),
+        packages: vec![package.to_owned()],
+        excluded: Vec::new(),
+        sources: vec![source],
+        image_sources: Vec::new(),
+        keyrings: vec!["/usr/share/keyrings/debian-archive-keyring.gpg".into()],
+        merged_usr: MergedUsr::LinksAndPackage,
+        with_docs: false,
+        with_changelogs: false,
+        cache: Some(support::package_cache()),
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    let site = Site {
+        root: tree.to_owned(),
+        scratch: scratch.path().to_owned(),
+    };
+    let host = Host::new(Arc::new(HostRunner), Arc::new(Quiet), Cancel::default());
+    let auto = |tree: &Path| fs::read_to_string(tree.join("var/lib/apt/extended_states")).unwrap();
+    let before = auto(tree);
+    Deb.add(&request, &site, &host).unwrap();
+    let status = fs::read_to_string(tree.join("var/lib/dpkg/status")).unwrap();
+    let entry = status
+        .split("\n\n")
+        .find(|s| s.starts_with(&format!("Package: {package}\n")));
+    assert!(entry.unwrap().contains("Status: install ok installed"));
+    assert_eq!(auto(tree), before);
+    assert!(!tree.join("usr/sbin/policy-rc.d").exists());
+    assert!(!tree.join("usr/sbin/start-stop-daemon.REAL").exists());
+}
+
 #[test]
 fn root_deb_tree_is_mmdebstraps_and_apt_goes_on_with_it() {
     let project = compare("bookworm", SOME, "");
@@ -178,6 +224,7 @@ fn root_deb_tree_is_mmdebstraps_and_apt_goes_on_with_it() {
     assert!(diversions.contains("molly-guard"), "{diversions}");
     assert!(!path("usr/share/man/man1").exists());
     assert!(!path("usr/sbin/policy-rc.d").exists());
+    add(&tree, "less");
     inside(&tree, &["apt-get", "--quiet", "update"]);
     let installed = inside(
         &tree,

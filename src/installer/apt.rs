@@ -80,14 +80,15 @@ const FROM_HOST: [&str; 2] = ["etc/resolv.conf", "etc/hostname"];
 /// When the tree cannot be changed, or a link in it would lead package managers to the host.
 pub fn prepare(request: &Request, root: &Path) -> Result<Temporary, InstallError> {
     escapes::refuse(root)?;
-    set_up(request, root)
+    prepare_filled(request, root)
 }
 
-/// As [`prepare`], for package managers that run inside the tree, where no link leads out of it.
+/// As [`prepare`], for a tree that holds packages, whose links lead where they will lead in the image:
+/// nothing of the host may write to such a tree by its path.
 ///
 /// # Errors
 /// When the tree cannot be changed.
-pub fn set_up(request: &Request, root: &Path) -> Result<Temporary, InstallError> {
+pub fn prepare_filled(request: &Request, root: &Path) -> Result<Temporary, InstallError> {
     let tree = Root::open(root)?;
     let mut kept = Vec::new();
     for path in FROM_HOST.into_iter().chain([EXCLUDED, CHANGELOGS]) {

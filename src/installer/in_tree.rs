@@ -27,7 +27,7 @@ const BUILD_KEYRINGS: &str = "/run/mkosi/keyrings";
 /// When a package cannot be installed.
 pub(super) fn add(request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
     let _lock = apt::lock_cache(request, host)?;
-    let temporary = apt::set_up(request, &site.root)?;
+    let temporary = apt::prepare_filled(request, &site.root)?;
     InTree::open(request, site)?.install(&[], host)?;
     temporary.finish(request)
 }

@@ -25,6 +25,9 @@ pub(super) fn begin(root: &Root, architecture: &str) -> Result<(), TreeError> {
         root.create_dir_all(Path::new("var/lib/dpkg").join(directory), 0o755)?;
     }
     root.write(DPKG_STATUS, "", 0o644)?;
+    // Without these dpkg would collect triggers by itself, from packages that are noted here later.
+    root.write("var/lib/dpkg/triggers/File", "", 0o644)?;
+    root.write("var/lib/dpkg/triggers/Unincorp", "", 0o644)?;
     root.write(Path::new(INFO).join("format"), "1\n", 0o644)?;
     if !root.exists("var/lib/dpkg/arch")? {
         root.write("var/lib/dpkg/arch", format!("{architecture}\n"), 0o644)?;

@@ -90,15 +90,20 @@ impl Installer for Deb {
 fn work(request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
     let _lock = apt::lock_cache(request, host)?;
     let keyrings = apt::keyrings(request, site)?;
-    let temporary = apt::prepare(request, &site.root)?;
     let root = Root::open(&site.root)?;
+    let is_empty = fill::is_empty(&root)?;
+    let temporary = if is_empty {
+        apt::prepare(request, &site.root)?
+    } else {
+        apt::prepare_filled(request, &site.root)?
+    };
     for directory in APT_DIRECTORIES {
         root.create_dir_all(directory, 0o755)?;
     }
     // Some scripts cannot do without a name. It is no name of this host, and goes with `temporary`.
     root.write("etc/hostname", "localhost\n", 0o644)?;
     let settings = settings::Settings::write(request, site, &keyrings, host)?;
-    if fill::is_empty(&root)? {
+    if is_empty {
         fill::fill(request, site, &root, &settings, host)?;
     } else {
         add::install(request, site, &root, &settings, host)?;
