@@ -172,7 +172,7 @@ mod tests {
                 .show("web", &arrived);
         }
         assert_eq!(without_times(&arrived), without_times(&direct));
-        assert_eq!(arrived.0.lock().unwrap().len(), 12);
+        assert_eq!(arrived.0.lock().unwrap().len(), 13);
     }
 
     #[test]
