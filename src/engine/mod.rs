@@ -5,12 +5,14 @@ mod disk_image;
 mod error;
 pub mod events;
 mod file_systems;
+mod phases;
 mod placing;
 mod publish;
 mod run;
 mod scratch;
 mod site;
 mod steps;
+mod working_tree;
 mod workspace;
 
 pub use error::EngineError;

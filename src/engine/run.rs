@@ -5,9 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::site::{Build, Site};
-use super::{Artifact, EngineError, Progress, Staging, StepError, Workspace, steps};
+use super::{Artifact, EngineError, Progress, Staging, StepError, Workspace, phases, steps};
 use crate::host::Host;
-use crate::plan::Action;
+use crate::plan::{Action, Phase};
 
 /// Why a build ended without an image.
 #[derive(Debug, thiserror::Error)]
@@ -56,21 +56,20 @@ fn run_steps(
     let staging = Staging::create(output, build.publish, host.report.as_ref())?;
     let mut site = Site {
         build,
-        tree: workspace.directory("tree")?,
+        tree: PathBuf::new(),
+        movable: false,
         scratch: workspace.directory("scratch")?,
         staging,
         image: PathBuf::new(),
         digests: HashMap::new(),
     };
-    for name in build.former {
+    let is_final = build.plan.phase(Phase::Final).next().is_some();
+    for name in build.former.iter().filter(|_| is_final) {
         if let Some(name) = name.file_name() {
             site.staging.retire(name)?;
         }
     }
-    progress.build_begun(build.plan.steps.len() + 1);
-    for step in &build.plan.steps {
-        perform(&step.action, &mut site, host, progress)?;
-    }
+    phases::run(&workspace, &mut site, host, progress)?;
     let step = progress.begin("Publishing");
     let artifacts = site.staging.publish(host)?;
     workspace.close()?;
@@ -79,7 +78,8 @@ fn run_steps(
     Ok(artifacts)
 }
 
-fn perform(
+/// Does one thing on the site's tree.
+pub(super) fn perform(
     action: &Action,
     site: &mut Site<'_>,
     host: &Host,

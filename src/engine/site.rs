@@ -35,8 +35,10 @@ pub struct Build<'a> {
 /// What the steps of a build work on.
 pub(super) struct Site<'a> {
     pub build: &'a Build<'a>,
-    /// The tree that becomes the image.
+    /// The tree that is worked on.
     pub tree: PathBuf,
+    /// Whether nothing else is lost when the tree is moved away.
+    pub movable: bool,
     /// For what must not be in the tree.
     pub scratch: PathBuf,
     /// Where artifacts are made.

@@ -48,6 +48,8 @@ pub(super) fn perform(
             return copy(source, &root()?, host);
         }
         Action::Install(request) => return install(request, site, host),
+        Action::AddPackages(request) => return add_packages(request, site, host),
+        Action::Prepare(script) => scripts::prepare(script, &site.tree, host)?,
         Action::Identify(identity) => {
             let (id, version) = (identity.id.as_deref(), identity.version.as_deref());
             if !tree::set_image_version(&root()?, id, version)? {
@@ -102,6 +104,15 @@ fn install(request: &Request, site: &Site<'_>, host: &Host) -> Result<String, St
     Ok(format!("with {}", site.build.installer.name()))
 }
 
+fn add_packages(request: &Request, site: &Site<'_>, host: &Host) -> Result<String, StepError> {
+    site.build
+        .installer
+        .add(request, &installer_site(site), host)?;
+    let root = Root::open(&site.tree)?;
+    tree::remove_host_keys(&root, host.report.as_ref(), &host.cancel)?;
+    Ok(String::new())
+}
+
 fn set_password(password: &RootPassword, root: &Root, site: &Site<'_>) -> Result<(), StepError> {
     let context = site.build.context;
     let password = match password {
@@ -145,7 +156,7 @@ fn write_image(image: &Image, site: &mut Site<'_>, host: &Host) -> Result<String
     let target = artifacts::image_target(site)?;
     site.image.clone_from(&target);
     match image {
-        Image::Directory => move_tree(&site.tree, &target, host)?,
+        Image::Directory => finish_directory(site, &target, host)?,
         Image::Tar {
             strip_selinux,
             compression,
@@ -177,22 +188,27 @@ fn write_image(image: &Image, site: &mut Site<'_>, host: &Host) -> Result<String
     Ok(String::new())
 }
 
-/// Makes the tree the artifact: without copying where both are on one file system.
-fn move_tree(tree: &Path, target: &Path, host: &Host) -> Result<(), StepError> {
-    match fs::rename(tree, target) {
-        Ok(()) => {
-            // A workspace needs a tree to remove.
-            fs::create_dir(tree).map_err(EngineError::path("create", tree))?;
-            Ok(())
+/// Makes the tree the artifact: without copying where nothing else needs it, and both are on one file
+/// system.
+fn finish_directory(site: &Site<'_>, target: &Path, host: &Host) -> Result<(), StepError> {
+    let tree = &site.tree;
+    if site.movable {
+        match fs::rename(tree, target) {
+            Ok(()) => {
+                // A workspace needs a tree to remove.
+                fs::create_dir(tree).map_err(EngineError::path("create", tree))?;
+                return Ok(());
+            }
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {}
+            Err(source) => {
+                return Err(EngineError::path("move the tree to", target)(source).into());
+            }
         }
-        Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
-            fs::create_dir(target).map_err(EngineError::path("create", target))?;
-            let options = CopyOptions::faithful(None);
-            let (report, cancel) = (host.report.as_ref(), &host.cancel);
-            let root = Root::open(target)?;
-            tree::copy_tree(&root, tree, Path::new(""), &options, report, cancel)?;
-            Ok(())
-        }
-        Err(source) => Err(EngineError::path("move the tree to", target)(source).into()),
     }
+    fs::create_dir(target).map_err(EngineError::path("create", target))?;
+    let options = CopyOptions::faithful(None);
+    let (report, cancel) = (host.report.as_ref(), &host.cancel);
+    let root = Root::open(target)?;
+    tree::copy_tree(&root, tree, Path::new(""), &options, report, cancel)?;
+    Ok(())
 }

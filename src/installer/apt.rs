@@ -80,6 +80,14 @@ const FROM_HOST: [&str; 2] = ["etc/resolv.conf", "etc/hostname"];
 /// When the tree cannot be changed, or a link in it would lead package managers to the host.
 pub fn prepare(request: &Request, root: &Path) -> Result<Temporary, InstallError> {
     escapes::refuse(root)?;
+    set_up(request, root)
+}
+
+/// As [`prepare`], for package managers that run inside the tree, where no link leads out of it.
+///
+/// # Errors
+/// When the tree cannot be changed.
+pub fn set_up(request: &Request, root: &Path) -> Result<Temporary, InstallError> {
     let tree = Root::open(root)?;
     let mut kept = Vec::new();
     for path in FROM_HOST.into_iter().chain([EXCLUDED, CHANGELOGS]) {

@@ -3,32 +3,17 @@
 //! debootstrap knows one repository and resolves few dependencies, so it makes the minimal system
 //! only; apt inside the tree does the rest.
 
-use std::path::Path;
-
 use super::apt::{self, USR_IS_MERGED};
+use super::in_tree::{self, InTree};
 use super::mmdebstrap::remove;
-use super::{InstallError, Installer, Request, Site};
+use super::{InstallError, Installer, Request, Site, version};
 use crate::distro::{MergedUsr, Source};
-use crate::host::{Command, Container, Host};
+use crate::host::{Command, Host};
 use crate::tree::Root;
 
 /// Installs with debootstrap and the image's own apt.
 #[derive(Clone, Copy, Debug)]
 pub struct Debootstrap;
-
-/// apt inside the tree: what the image keeps none of.
-const APT_OPTIONS: &[&str] = &[
-    "--assume-yes",
-    "--option=Dpkg::Options::=--force-unsafe-io",
-    "--option=Dpkg::Options::=--force-confdef",
-    "--option=Dpkg::Options::=--force-confold",
-    "--option=APT::Install-Recommends=false",
-    "--option=APT::Sandbox::User=root",
-    "--option=Dpkg::Use-Pty=false",
-];
-const SOURCES: &str = "etc/apt/sources.list";
-const POLICY: &str = "usr/sbin/policy-rc.d";
-const BUILD_KEYRINGS: &str = "/run/mkosi/keyrings";
 
 impl Installer for Debootstrap {
     fn name(&self) -> &'static str {
@@ -49,8 +34,21 @@ impl Installer for Debootstrap {
         // debootstrap starts dpkg's database itself.
         Root::open(&site.root)?.remove_file(apt::DPKG_STATUS)?;
         host.run(command(request, first, site)?).map_err(failed)?;
-        install_rest(request, site, host)?;
+        // Brings every repository in, then everything asked for, up to date.
+        InTree::open(request, site)?.install(&[&["dist-upgrade"]], host)?;
         temporary.finish(request)
+    }
+
+    fn add(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+        in_tree::add(request, site, host)
+    }
+
+    fn identity(&self, host: &Host) -> Result<Vec<(String, String)>, InstallError> {
+        // It is a script with many files; dpkg unpacks, apt is the image's own.
+        [("debootstrap", "debootstrap"), ("dpkg", "dpkg")]
+            .map(|(name, program)| version::of(name, program, host))
+            .into_iter()
+            .collect()
     }
 
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
@@ -93,80 +91,4 @@ fn command(request: &Request, source: &Source, site: &Site) -> Result<Command, I
         .arg(&request.release)
         .arg(&site.root)
         .arg(&source.uri))
-}
-
-/// Brings every repository in, then everything asked for, up to date.
-fn install_rest(request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
-    let keyrings = apt::keyrings(request, site)?;
-    let tree = Root::open(&site.root)?;
-    let mut list = String::new();
-    for source in &request.sources {
-        list.push_str(&source.line(false));
-        list.push('\n');
-    }
-    tree.write(SOURCES, list, 0o644)?;
-    // Services must not start in a tree that is only being put together.
-    let policy = tree.read_if_present(POLICY)?;
-    tree.write(POLICY, "#!/bin/sh\nexit 101\n", 0o755)?;
-
-    let failed = |e| apt::explain("installing packages failed", Some(request), e);
-    let run = |words: &[&str], packages: &[String]| {
-        let mut arguments: Vec<String> = APT_OPTIONS.iter().map(|o| (*o).to_owned()).collect();
-        if !request.sources.iter().any(|s| s.trusted) {
-            arguments.push(format!("--option=Dir::Etc::TrustedParts={BUILD_KEYRINGS}"));
-        }
-        arguments.extend(words.iter().map(|w| (*w).to_owned()));
-        arguments.extend(packages.iter().cloned());
-        let mut container = Container::new(&site.root)
-            .network(true)
-            .bind_read_only(&keyrings, Path::new(BUILD_KEYRINGS))
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        if let Some(cache) = &request.cache {
-            container = container.bind(cache, Path::new("/var/cache/apt/archives"));
-        }
-        for source in &request.sources {
-            if let Some(path) = local_path(&source.uri) {
-                container = container.bind_read_only(path, path);
-            }
-        }
-        host.run(container.command("apt-get", arguments))
-            .map_err(failed)
-    };
-    run(&["update", "--error-on=any"], &[])?;
-    run(&["dist-upgrade"], &[])?;
-    if !request.packages.is_empty() {
-        run(&["install", "--"], &request.packages)?;
-    }
-    match policy {
-        Some(content) => tree.write(POLICY, content, 0o755)?,
-        None => drop(tree.remove_file(POLICY)?),
-    }
-    Ok(())
-}
-
-/// The directory behind a repository on this host's disk.
-fn local_path(uri: &str) -> Option<&Path> {
-    let path = uri
-        .strip_prefix("file://")
-        .or_else(|| uri.strip_prefix("file:"))
-        .or_else(|| uri.strip_prefix("copy:"))?;
-    path.starts_with('/').then(|| Path::new(path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_local_repositories() {
-        let cases = [
-            ("file:///srv/mirror", Some("/srv/mirror")),
-            ("file:/srv/mirror", Some("/srv/mirror")),
-            ("copy:/srv/mirror", Some("/srv/mirror")),
-            ("http://deb.debian.org/debian", None),
-        ];
-        for (uri, path) in cases {
-            assert_eq!(local_path(uri), path.map(Path::new), "{uri}");
-        }
-    }
 }

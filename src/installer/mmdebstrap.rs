@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use sha2::{Digest as _, Sha256};
+
 use super::apt::{self, USR_IS_MERGED};
-use super::{InstallError, Installer, Request, Site};
+use super::{InstallError, Installer, Request, Site, in_tree, version};
 use crate::distro::{MergedUsr, Source};
 use crate::host::{Command, Container, Host, Mount, mount_point_inside};
 use crate::tree::Root;
@@ -32,6 +34,29 @@ impl Installer for Mmdebstrap {
         host.run(command(request, site, &keyrings))
             .map_err(|e| apt::explain("installing packages failed", Some(request), e))?;
         temporary.finish(request)
+    }
+
+    fn add(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+        in_tree::add(request, site, host)
+    }
+
+    fn identity(&self, host: &Host) -> Result<Vec<(String, String)>, InstallError> {
+        // A script in one file: its content says more than its version, which takes long to ask for.
+        // It points apt to the tree's configuration, so that the host's does not count.
+        let script = host.find("mmdebstrap").unwrap_or_default();
+        let content = std::fs::read(&script).map_err(|source| InstallError::Prepare {
+            path: script,
+            source,
+        })?;
+        let digest: String = Sha256::digest(content)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Ok(vec![
+            ("mmdebstrap".to_owned(), format!("sha256 {digest}")),
+            version::of("apt", "apt-get", host)?,
+            version::of("dpkg", "dpkg", host)?,
+        ])
     }
 
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {

@@ -3,7 +3,9 @@
 pub mod apt;
 mod debootstrap;
 mod escapes;
+mod in_tree;
 mod mmdebstrap;
+mod version;
 
 use std::path::PathBuf;
 
@@ -64,6 +66,13 @@ pub trait Installer: Send + Sync {
 
     /// Fills the tree with the requested packages.
     fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError>;
+
+    /// Installs the requested packages into a tree that this installer filled before.
+    fn add(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError>;
+
+    /// What decides, besides the request, what is in a tree that this installer fills: versions of
+    /// programs, configuration of the host that they heed. Pairs of what it is and its value.
+    fn identity(&self, host: &Host) -> Result<Vec<(String, String)>, InstallError>;
 
     /// Takes packages out of a tree that this installer filled.
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError>;

@@ -85,6 +85,13 @@ impl Plan {
         })
     }
 
+    /// Whether an image comes of it.
+    #[must_use]
+    pub fn makes_image(&self) -> bool {
+        let mut actions = self.steps.iter().map(|step| &step.action);
+        actions.any(|action| matches!(action, Action::WriteImage(_)))
+    }
+
     /// Whether the image is compressed by a step of its own.
     #[must_use]
     pub fn compresses_image(&self) -> bool {

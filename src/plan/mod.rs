@@ -1,29 +1,40 @@
 //! What a build will do, as data: made from the configuration alone, run by the engine.
 
+mod action;
 mod artifacts;
+mod fingerprint;
 mod image;
+mod inputs;
+mod layer;
 mod packages;
 mod partitions;
+mod phases;
 mod requirements;
-mod step;
+mod source_trees;
 
 use std::path::PathBuf;
 
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::config::{Config, ConfigError};
+use crate::host::printable_path;
 
+pub use action::{Action, CleanUp, Identity, Manifest, RootPassword, TreeSource};
 pub use artifacts::Reading;
+pub use fingerprint::{Fingerprint, LayerIdentity, identify};
 pub use image::{Disk, Image};
+pub use inputs::Input;
+pub use layer::{Layer, LayerKind};
 pub use partitions::preview;
+pub use phases::{Phase, Step};
 pub use requirements::{encrypts, tools};
-pub use step::{Action, CleanUp, Identity, Manifest, Phase, RootPassword, Step, TreeSource};
 
-/// The steps of one image, in the order in which they run.
+/// Everything that the build of one image does.
 #[derive(Debug)]
 pub struct Plan {
-    /// The steps.
+    /// The trees with the packages, which the phases begin from: each on top of the one before.
+    pub layers: Vec<Layer>,
+    /// What is done on top of them, in the order in which it is done.
     pub steps: Vec<Step>,
 }
 
@@ -52,22 +63,55 @@ pub enum PlanError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A file that goes into the image cannot be read.
+    #[error("cannot read {}", printable_path(path))]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 impl Plan {
     /// Plans the build of one image.
+    ///
+    /// # Errors
+    /// Everything in the configuration that keeps it from being built.
     pub fn new(config: &Config, context: &Context) -> Result<Self, Vec<PlanError>> {
-        let mut errors: Vec<PlanError> = crate::config::unsupported(config)
+        let unsupported = crate::config::unsupported(config)
             .into_iter()
             .map(|u| PlanError::Unsupported(ConfigError::from(u).to_string()))
             .collect();
-        let request = packages::request(config, &mut errors);
+        Self::with_errors(config, context, unsupported)
+    }
+
+    /// The plan, unless there are errors already, or more are found.
+    fn with_errors(
+        config: &Config,
+        context: &Context,
+        mut errors: Vec<PlanError>,
+    ) -> Result<Self, Vec<PlanError>> {
+        let requests = packages::requests(config, &mut errors);
         let image = image::image(config, context, &mut errors);
-        let (Some(request), Some(image), true) = (request, image, errors.is_empty()) else {
+        let (Some(requests), Some(image), true) = (requests, image, errors.is_empty()) else {
             return Err(errors);
         };
-        let steps = step::final_phase(config, context, request, image);
-        Ok(Self { steps })
+        let steps = phases::steps(config, &requests.base, image);
+        let layers = layer::layers(config, requests);
+        Ok(Self { layers, steps })
+    }
+
+    /// The steps of one phase.
+    pub fn phase(&self, phase: Phase) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(move |step| step.phase == phase)
+    }
+
+    /// Everything that is done in whatever order.
+    pub fn actions(&self) -> impl Iterator<Item = &Action> {
+        let layers = self.layers.iter().flat_map(|layer| &layer.actions);
+        layers.chain(self.steps.iter().map(|step| &step.action))
     }
 }
 
@@ -75,12 +119,4 @@ impl Plan {
 #[must_use]
 pub fn derived_uuid(seed: Uuid, purpose: &str) -> Uuid {
     Uuid::new_v5(&seed, purpose.as_bytes())
-}
-
-/// Hashes a step's description on top of everything before it.
-fn fingerprint(before: &[u8], description: &str) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(before);
-    hash.update(description.as_bytes());
-    hash.finalize().into()
 }

@@ -8,12 +8,46 @@ use crate::config::values::{BasePackages, Distribution, ManifestFormat};
 use crate::distro::debian;
 use crate::installer::Request;
 
+/// What the package manager is asked for.
+pub(super) struct Requests {
+    /// The packages of both images.
+    pub base: Request,
+    /// On top of them, those of the development image only; none without a build script.
+    pub development: Option<Request>,
+}
+
 /// What the package manager is asked for. Problems are added to `errors`.
-pub(super) fn request(config: &Config, errors: &mut Vec<PlanError>) -> Option<Request> {
-    match config.distribution {
-        Distribution::Debian => debian_request(config, errors),
+pub(super) fn requests(config: &Config, errors: &mut Vec<PlanError>) -> Option<Requests> {
+    let base = match config.distribution {
+        Distribution::Debian => debian_request(config, errors)?,
         // `config::unsupported` has named it.
-        _ => None,
+        _ => return None,
+    };
+    let development = config
+        .build_script
+        .is_some()
+        .then(|| development_request(config, &base, errors));
+    Some(Requests { base, development })
+}
+
+/// The packages that only the build script needs.
+fn development_request(config: &Config, base: &Request, errors: &mut Vec<PlanError>) -> Request {
+    let mut excluded = config.build_packages.exclude().to_vec();
+    let mut packages = config.build_packages.install().to_vec();
+    for name in packages.iter().chain(&excluded) {
+        check_name("BuildPackages", name, errors);
+    }
+    // What the final image must not have, the build script may still ask for by name.
+    let asked_for = |name: &&String| !packages.contains(name) && !excluded.contains(name);
+    let more: Vec<String> = base.excluded.iter().filter(asked_for).cloned().collect();
+    excluded.extend(more);
+    packages.sort();
+    packages.dedup();
+    packages.retain(|name| !base.packages.contains(name));
+    Request {
+        packages,
+        excluded,
+        ..base.clone()
     }
 }
 
@@ -44,7 +78,7 @@ fn debian_request(config: &Config, errors: &mut Vec<PlanError>) -> Option<Reques
         .chain(&excluded)
         .chain(&config.remove_packages)
     {
-        check_name(name, errors);
+        check_name("Packages", name, errors);
     }
     let repositories = debian::Repositories {
         release,
@@ -75,7 +109,7 @@ fn debian_request(config: &Config, errors: &mut Vec<PlanError>) -> Option<Reques
 
 /// Refuses what a package manager could take for an option, a file or several names: settings
 /// files come from others, and the package manager runs as root.
-fn check_name(name: &str, errors: &mut Vec<PlanError>) {
+fn check_name(setting: &'static str, name: &str, errors: &mut Vec<PlanError>) {
     let starts_well = name
         .chars()
         .next()
@@ -85,7 +119,7 @@ fn check_name(name: &str, errors: &mut Vec<PlanError>) {
         .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_' | ':' | '=' | '~'));
     if !(starts_well && rest_is_well && name.len() <= 256) {
         errors.push(PlanError::Setting {
-            setting: "Packages",
+            setting,
             problem: format!(
                 "\"{}\" is no package name: letters, digits and + - . _ : = ~ are allowed",
                 name.escape_debug()
@@ -114,7 +148,7 @@ mod tests {
             ("", false),
         ] {
             let mut errors = Vec::new();
-            check_name(name, &mut errors);
+            check_name("Packages", name, &mut errors);
             assert_eq!(errors.is_empty(), good, "{name}");
         }
     }

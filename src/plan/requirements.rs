@@ -1,11 +1,11 @@
 //! What a plan needs of the host and of the user.
 
-use super::{Action, Step};
+use super::{Action, Plan};
 
 /// The programs, each once, besides those of the package manager.
 #[must_use]
-pub fn tools(steps: &[Step]) -> Vec<String> {
-    let mut tools: Vec<String> = steps.iter().flat_map(|s| needed(&s.action)).collect();
+pub fn tools(plan: &Plan) -> Vec<String> {
+    let mut tools: Vec<String> = plan.actions().flat_map(needed).collect();
     tools.sort_unstable();
     tools.dedup();
     tools
@@ -13,15 +13,17 @@ pub fn tools(steps: &[Step]) -> Vec<String> {
 
 /// Whether any partition is encrypted, which takes a passphrase.
 #[must_use]
-pub fn encrypts(steps: &[Step]) -> bool {
-    steps
-        .iter()
-        .any(|step| matches!(&step.action, Action::WriteImage(image) if image.encrypts()))
+pub fn encrypts(plan: &Plan) -> bool {
+    plan.actions()
+        .any(|action| matches!(action, Action::WriteImage(image) if image.encrypts()))
 }
 
 fn needed(action: &Action) -> Vec<String> {
     match action {
-        Action::Postinst(_) | Action::RemovePackages(_) => vec!["systemd-nspawn".to_owned()],
+        Action::Postinst(_)
+        | Action::Prepare(_)
+        | Action::AddPackages(_)
+        | Action::RemovePackages(_) => vec!["systemd-nspawn".to_owned()],
         Action::WriteImage(image) => image.tools(),
         Action::ConvertImage => vec!["qemu-img".to_owned()],
         _ => Vec::new(),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::host::{CommandError, printable_path};
 
 pub use finalize::finalize;
-pub use postinst::postinst;
+pub use postinst::{postinst, prepare};
 
 /// A script of the project and what it is given.
 #[derive(Clone, Debug, Serialize)]

@@ -1,4 +1,4 @@
-//! `mkosi.postinst`: inside the image, after everything is in it.
+//! `mkosi.postinst` and `mkosi.prepare`: inside the image, with the scripts themselves out of it.
 
 use std::path::Path;
 
@@ -7,10 +7,30 @@ use crate::host::{Container, Host};
 use crate::tree::Root;
 
 /// Where the script is shown inside; `/run` is the container's own, so nothing of it stays.
-const INSIDE: &str = "/run/mkosi/postinst";
+const INSIDE: &str = "/run/mkosi/script";
 
-/// Runs the script in a container on the tree.
+/// Runs the post-installation script in a container on the tree, after everything is in it.
+///
+/// # Errors
+/// When it ends with a failure.
 pub fn postinst(script: &Script, root: &Path, host: &Host) -> Result<(), ScriptError> {
+    inside("PostInstallationScript", script, root, host)
+}
+
+/// Runs the prepare script in a container on the tree, right after packages were installed.
+///
+/// # Errors
+/// When it ends with a failure.
+pub fn prepare(script: &Script, root: &Path, host: &Host) -> Result<(), ScriptError> {
+    inside("PrepareScript", script, root, host)
+}
+
+fn inside(
+    setting: &'static str,
+    script: &Script,
+    root: &Path,
+    host: &Host,
+) -> Result<(), ScriptError> {
     let name_servers = NameServers::remember(root)?;
     let mut container = Container::new(root)
         .network(script.network)
@@ -21,7 +41,7 @@ pub fn postinst(script: &Script, root: &Path, host: &Host) -> Result<(), ScriptE
     }
     let result = host.run(container.command(INSIDE, [script.argument]));
     name_servers.restore()?;
-    result.map_err(|e| failed("PostInstallationScript", script, e))?;
+    result.map_err(|e| failed(setting, script, e))?;
     Ok(())
 }
 

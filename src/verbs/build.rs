@@ -92,7 +92,7 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
     let installer = installer::choose(&host);
     let signer = config.sign.then(|| signer(config, settings));
     if let Some(plan) = &plan {
-        let needed = plan::tools(&plan.steps);
+        let needed = plan::tools(plan);
         let mut tools: Vec<&str> = needed.iter().map(String::as_str).collect();
         tools.extend(installer.tools());
         if let Some(signer) = &signer {
@@ -145,7 +145,7 @@ impl Prepared {
                 asked.keys.push(config.key.clone());
             }
         }
-        if plan::encrypts(&self.plan.steps) {
+        if plan::encrypts(&self.plan) {
             let from_file = config.project.passphrase.is_some();
             let known = asked.from_file.clone().filter(|_| from_file);
             let passphrase = match known {
@@ -192,7 +192,10 @@ fn existing_output(config: &Config, plan: Option<&Plan>, names: &Artifacts) -> O
     if config.force.replaces_output() {
         return None;
     }
-    let mut outputs = vec![names.image().to_owned()];
+    let mut outputs = Vec::new();
+    if plan.is_none_or(Plan::makes_image) {
+        outputs.push(names.image().to_owned());
+    }
     outputs.extend(plan.into_iter().flat_map(|plan| plan.outputs(names)));
     outputs
         .into_iter()

@@ -1,0 +1,121 @@
+//! A directory tree on top of others that are never written to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{EngineError, StepError};
+use crate::host::{self, Host, HostError, Mount, Overlay};
+use crate::tree::{self, CopyOptions, Root, Select};
+
+/// How an overlay behaves like any other file system: names of one file stay names of one file when
+/// it is changed, directories can be renamed, files are copied whole. What is in it is thrown away
+/// after a crash, so that nothing needs to be synced when it is unmounted (`volatile`, Linux 5.10).
+const OPTIONS: [&str; 2] = [
+    "index=on,redirect_dir=on,metacopy=off,volatile",
+    "index=on,redirect_dir=on,metacopy=off",
+];
+
+/// A tree that can be changed while those below it stay as they are. Gone, with its mount, when dropped.
+#[derive(Debug)]
+pub(super) struct WorkingTree {
+    path: PathBuf,
+    overlay: Option<Mount>,
+}
+
+impl WorkingTree {
+    /// Makes a tree that begins as `lowers`, the uppermost first: each holds what it changes of those
+    /// below it. Where the kernel has no overlays, or cannot have one in this place, a single tree is
+    /// copied instead. `place` is an empty directory, in which the changes are kept, too.
+    pub fn over(lowers: &[&Path], place: &Path, host: &Host) -> Result<Self, StepError> {
+        match Self::overlay(lowers, place, host) {
+            Err(StepError::Frame(EngineError::Host(error))) => {
+                let [lower] = lowers else {
+                    return Err(EngineError::Host(error).into());
+                };
+                host.report.line(&format!(
+                    "no overlay here, so that everything is copied: {error}"
+                ));
+                host::remove_contents(place).map_err(EngineError::Host)?;
+                Self::copy(lower, place, host)
+            }
+            made => made,
+        }
+    }
+
+    /// As [`over`](Self::over), but never a copy.
+    pub fn overlay(lowers: &[&Path], place: &Path, host: &Host) -> Result<Self, StepError> {
+        let [path, upper, work] = ["tree", "changes", "work"].map(|name| place.join(name));
+        for directory in [&path, &upper, &work] {
+            fs::create_dir(directory).map_err(EngineError::path("create", directory))?;
+        }
+        if let Some(lower) = lowers.first() {
+            copy_top(lower, &upper, host)?;
+        }
+        let mut result = Err(HostError::Cancelled);
+        for options in OPTIONS {
+            let overlay = Overlay {
+                lower: lowers,
+                upper: &upper,
+                work: &work,
+                options,
+            };
+            result = Mount::overlay(&overlay, &path);
+            if result.is_ok() {
+                break;
+            }
+        }
+        let mount = result.map_err(EngineError::Host)?;
+        Ok(Self {
+            path,
+            overlay: Some(mount),
+        })
+    }
+
+    fn copy(lower: &Path, place: &Path, host: &Host) -> Result<Self, StepError> {
+        let path = place.join("tree");
+        fs::create_dir(&path).map_err(EngineError::path("create", &path))?;
+        let options = CopyOptions::faithful(None);
+        let (report, cancel) = (host.report.as_ref(), &host.cancel);
+        let root = Root::open(&path)?;
+        tree::copy_tree(&root, lower, Path::new(""), &options, report, cancel)?;
+        Ok(Self {
+            path,
+            overlay: None,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where only the changes are, if they are kept apart.
+    pub fn changes(place: &Path) -> PathBuf {
+        place.join("changes")
+    }
+
+    /// Whether it is an overlay.
+    pub const fn is_overlay(&self) -> bool {
+        self.overlay.is_some()
+    }
+
+    /// Unmounts it; the changes stay.
+    pub fn close(self) -> Result<(), EngineError> {
+        match self.overlay {
+            Some(mount) => Ok(mount.unmount()?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Gives an overlay's upper directory, which decides for the top of the tree, what the lower one has.
+fn copy_top(lower: &Path, upper: &Path, host: &Host) -> Result<(), StepError> {
+    let options = CopyOptions {
+        select: &|_, _| Select::Skip,
+        ..CopyOptions::faithful(None)
+    };
+    let (report, cancel) = (host.report.as_ref(), &host.cancel);
+    let root = Root::open(upper)?;
+    tree::copy_tree(&root, lower, Path::new(""), &options, report, cancel)?;
+    Ok(())
+}

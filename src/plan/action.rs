@@ -1,0 +1,169 @@
+//! Everything that a build can do.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{Image, Reading};
+use crate::config::values::Secret;
+use crate::installer::Request;
+use crate::scripts::Script;
+
+/// Everything a build can do, with all that is needed to do it.
+#[derive(Debug, Serialize)]
+pub enum Action {
+    /// Makes an empty tree, ready for skeleton files.
+    PrepareTree(Request),
+    /// Copies a skeleton tree in.
+    CopySkeleton(TreeSource),
+    /// Installs the packages.
+    Install(Request),
+    /// Installs more packages into a tree that was filled before.
+    AddPackages(Request),
+    /// Runs the prepare script inside, with network.
+    Prepare(Script),
+    /// Copies an extra tree in.
+    CopyExtra(TreeSource),
+    /// Says in os-release which image this is.
+    Identify(Identity),
+    /// Sets the host name.
+    SetHostname(String),
+    /// Sets or locks root's password.
+    SetRootPassword(RootPassword),
+    /// Runs the post-installation script inside.
+    Postinst(Script),
+    /// Takes packages out again.
+    RemovePackages(Vec<String>),
+    /// Runs the finalize script on the host.
+    Finalize(Script),
+    /// Writes the list of packages.
+    WriteManifest(Manifest),
+    /// Writes the latest changes of the packages.
+    WriteChangelog(Manifest),
+    /// Removes what an image must not carry.
+    CleanUp(CleanUp),
+    /// Makes the output of the finished tree.
+    WriteImage(Image),
+    /// Makes a QCOW2 image of the raw one.
+    ConvertImage,
+    /// Compresses the image, maps it, or both.
+    ReadImage(Reading),
+    /// Places container settings beside the image.
+    WriteNspawnSettings(PathBuf),
+    /// Writes the checksums of everything else.
+    WriteChecksums,
+    /// Signs the checksums, with this key or gpg's default.
+    SignChecksums(Option<String>),
+}
+
+/// A tree to copy: a directory, or a tar file.
+#[derive(Clone, Debug, Serialize)]
+pub struct TreeSource {
+    /// Its path on the host.
+    pub path: PathBuf,
+}
+
+/// What os-release and the manifest say about the image.
+#[derive(Clone, Debug, Serialize)]
+pub struct Identity {
+    /// `ImageId=`.
+    pub id: Option<String>,
+    /// `ImageVersion=`.
+    pub version: Option<String>,
+}
+
+/// How root logs in.
+#[derive(Debug, Serialize)]
+pub enum RootPassword {
+    /// Not with a password.
+    Locked,
+    /// Without being asked for one.
+    None,
+    /// With this one. Its value belongs neither into fingerprints nor into messages.
+    Plain(#[serde(skip)] Secret),
+    /// With one of which only the hash is known.
+    Hashed(#[serde(skip)] Secret),
+}
+
+/// The head of the manifest.
+#[derive(Clone, Debug, Serialize)]
+pub struct Manifest {
+    /// The image's name.
+    pub name: Option<String>,
+    /// The image's version.
+    pub version: Option<String>,
+    /// The distribution.
+    pub distribution: String,
+    /// Its release.
+    pub release: String,
+    /// The architecture.
+    pub architecture: String,
+}
+
+/// What the clean-up does besides what it always does.
+#[derive(Clone, Debug, Serialize)]
+pub struct CleanUp {
+    /// A fixed machine ID; else it is left for the first boot to make.
+    pub machine_id: Option<String>,
+    /// Whether documentation stays.
+    pub keep_docs: bool,
+    /// Whether package databases go: always, never, or when no package manager would use them.
+    pub package_metadata: Option<bool>,
+    /// Globs of more files to remove.
+    pub remove_files: Vec<String>,
+}
+
+impl Action {
+    /// What is shown while it runs.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match self {
+            Self::PrepareTree(_) => "Preparing the tree".into(),
+            Self::CopySkeleton(tree) => format!("Copying skeleton {}", tree.shown()),
+            Self::Install(request) => {
+                format!("Installing {} {}", request.distribution, request.release)
+            }
+            Self::AddPackages(_) => "Installing the packages of the build script".into(),
+            Self::Prepare(_) => "Running the prepare script".into(),
+            Self::CopyExtra(tree) => format!("Copying {}", tree.shown()),
+            Self::Identify(_) => "Naming the image".into(),
+            Self::SetHostname(_) => "Setting the host name".into(),
+            Self::SetRootPassword(RootPassword::Locked) => "Locking root's password".into(),
+            Self::SetRootPassword(_) => "Setting root's password".into(),
+            Self::Postinst(script) => running("post-installation script", script),
+            Self::RemovePackages(_) => "Removing packages".into(),
+            Self::Finalize(script) => running("finalize script", script),
+            Self::WriteManifest(_) => "Listing packages".into(),
+            Self::WriteChangelog(_) => "Collecting change logs".into(),
+            Self::CleanUp(_) => "Cleaning up".into(),
+            Self::WriteImage(image) => image.title().into(),
+            Self::ConvertImage => "Converting the image to QCOW2".into(),
+            Self::ReadImage(reading) => reading.title(),
+            Self::WriteNspawnSettings(_) => "Adding container settings".into(),
+            Self::WriteChecksums => "Computing checksums".into(),
+            Self::SignChecksums(_) => "Signing the checksums".into(),
+        }
+    }
+}
+
+impl TreeSource {
+    /// Its name for people.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        shown(&self.path)
+    }
+}
+
+/// What is shown while a script runs that runs in both phases.
+fn running(what: &str, script: &Script) -> String {
+    match script.argument {
+        "final" => format!("Running the {what}"),
+        phase => format!("Running the {what} ({phase})"),
+    }
+}
+
+/// A path's last part, without anything that a terminal would act on.
+fn shown(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().escape_debug().to_string()
+}

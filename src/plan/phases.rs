@@ -1,0 +1,149 @@
+//! What is done to the trees that hold the packages: the steps of each phase.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{Action, CleanUp, Identity, Image, Manifest, RootPassword, TreeSource, artifacts};
+use crate::config::Config;
+use crate::config::values::{ManifestFormat, Secret, Tristate};
+use crate::installer::Request;
+use crate::scripts::Script;
+
+/// Which image a step works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Phase {
+    /// The one that the build script runs in. It is dropped after that.
+    Development,
+    /// The one that the user gets.
+    Final,
+}
+
+/// One thing to do.
+#[derive(Debug)]
+pub struct Step {
+    /// The image it works on.
+    pub phase: Phase,
+    /// What to do.
+    pub action: Action,
+}
+
+/// The steps of both phases, after the packages are installed.
+pub(super) fn steps(config: &Config, request: &Request, image: Image) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut add = |phase, actions: Vec<Action>| {
+        steps.extend(actions.into_iter().map(|action| Step { phase, action }));
+    };
+    if config.build_script.is_some() {
+        add(Phase::Development, development_phase(config));
+    }
+    if !(config.build_script.is_some() && config.skip_final_phase) {
+        add(Phase::Final, final_phase(config, request, image));
+    }
+    steps
+}
+
+/// From the development tree to what the build script made.
+fn development_phase(config: &Config) -> Vec<Action> {
+    let mut actions = Vec::new();
+    if let Some(path) = &config.post_installation_script {
+        actions.push(Action::Postinst(script(config, path, "build")));
+    }
+    if let Some(path) = &config.finalize_script {
+        actions.push(Action::Finalize(script(config, path, "build")));
+    }
+    actions
+}
+
+/// From the tree with the packages to the artifacts.
+fn final_phase(config: &Config, request: &Request, image: Image) -> Vec<Action> {
+    let mut actions = Vec::new();
+    let password = root_password(config);
+    let locked = matches!(password, RootPassword::Locked);
+    if locked {
+        // Before the extra trees: somebody who brings a shadow file of his own means it.
+        actions.push(Action::SetRootPassword(RootPassword::Locked));
+    }
+    actions.extend(trees(&config.extra_trees).map(Action::CopyExtra));
+    if config.image_id.is_some() || config.image_version.is_some() {
+        actions.push(Action::Identify(Identity {
+            id: config.image_id.clone(),
+            version: config.image_version.clone(),
+        }));
+    }
+    if let Some(name) = &config.hostname {
+        actions.push(Action::SetHostname(name.clone()));
+    }
+    if !locked {
+        actions.push(Action::SetRootPassword(password));
+    }
+    if let Some(path) = &config.post_installation_script {
+        actions.push(Action::Postinst(script(config, path, "final")));
+    }
+    if !config.remove_packages.is_empty() {
+        actions.push(Action::RemovePackages(config.remove_packages.clone()));
+    }
+    if let Some(path) = &config.finalize_script {
+        actions.push(Action::Finalize(script(config, path, "final")));
+    }
+    let manifest = Manifest {
+        name: config.image_id.clone(),
+        version: config.image_version.clone(),
+        distribution: config.distribution.to_string(),
+        release: request.release.clone(),
+        architecture: config.architecture.to_string(),
+    };
+    // Before the clean-up: it may take package databases and documentation away.
+    for (format, action) in [
+        (ManifestFormat::Json, Action::WriteManifest as fn(_) -> _),
+        (ManifestFormat::Changelog, Action::WriteChangelog),
+    ] {
+        if config.manifest_format.contains(&format) {
+            actions.push(action(manifest.clone()));
+        }
+    }
+    actions.push(Action::CleanUp(CleanUp {
+        machine_id: config.machine_id.clone(),
+        keep_docs: config.with_docs,
+        package_metadata: match config.clean_package_metadata {
+            Tristate::Auto => None,
+            Tristate::Yes => Some(true),
+            Tristate::No => Some(false),
+        },
+        remove_files: config.remove_files.clone(),
+    }));
+    actions.push(Action::WriteImage(image));
+    actions.extend(artifacts::actions(config));
+    actions
+}
+
+/// The trees that a setting names.
+pub(super) fn trees(paths: &[PathBuf]) -> impl Iterator<Item = TreeSource> {
+    paths.iter().map(|path| TreeSource { path: path.clone() })
+}
+
+fn root_password(config: &Config) -> RootPassword {
+    match &config.password {
+        None => RootPassword::Locked,
+        Some(secret) if secret.is_empty() => RootPassword::None,
+        Some(secret) => match secret.reveal().strip_prefix("hashed:") {
+            Some(hash) => RootPassword::Hashed(Secret::new(hash)),
+            None if config.password_is_hashed => RootPassword::Hashed(secret.clone()),
+            None => RootPassword::Plain(secret.clone()),
+        },
+    }
+}
+
+/// A script of the project, with `build` or `final` as its argument.
+pub(super) fn script(config: &Config, path: &Path, argument: &'static str) -> Script {
+    Script {
+        path: path.to_owned(),
+        argument,
+        environment: config
+            .environment
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        network: config.with_network,
+    }
+}

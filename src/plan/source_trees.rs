@@ -1,0 +1,141 @@
+//! The trees that go into a layer, described file by file, so that a change can be named.
+
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use super::PlanError;
+use super::fingerprint::hex;
+use crate::tree;
+
+/// What each file of the tree (a directory, or a tar archive) is, by its path in it. An archive is one
+/// file without a path.
+pub(super) fn describe(path: &Path) -> Result<BTreeMap<String, String>, PlanError> {
+    let described = tree::describe(path).map_err(|(path, source)| PlanError::Read {
+        path,
+        source: source.into(),
+    })?;
+    let files = described.into_iter();
+    Ok(files
+        .map(|(path, file)| {
+            let mut text = file.kind.to_owned();
+            if let Some(mode) = file.mode {
+                text.push_str(&format!(" {mode:04o}"));
+            }
+            if let Some(target) = &file.target {
+                text.push_str(&format!(" to {}", shown(Path::new(target))));
+            }
+            if let Some(digest) = &file.digest {
+                text.push_str(&format!(" sha256 {}", hex(digest)));
+            }
+            if let Some(attributes) = &file.attributes {
+                text.push_str(&format!(" attributes {}", hex(attributes)));
+            }
+            (shown(&path), text)
+        })
+        .collect())
+}
+
+/// A path as text that no other path has: what is no printable text is shown as bytes.
+pub(super) fn shown(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c == '\\' || c.is_control() {
+                text.extend(c.escape_default());
+            } else {
+                text.push(c);
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    #[test]
+    fn no_two_names_look_alike() {
+        for (name, expected) in [
+            (&b"plain \xc3\xa9"[..], "plain é"),
+            (b"new\nline", "new\\nline"),
+            (b"new\\nline", "new\\\\nline"),
+            (b"\xff", "\\xff"),
+            (b"\\xff", "\\\\xff"),
+        ] {
+            assert_eq!(shown(Path::new(OsStr::from_bytes(name))), expected);
+        }
+    }
+
+    #[test]
+    fn every_change_that_reaches_the_image_shows_and_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().join("tree");
+        let at = |path: &str| top.join(path);
+        let mode = |path: &str, mode| {
+            fs::set_permissions(at(path), Permissions::from_mode(mode)).unwrap();
+        };
+        fs::create_dir_all(at("etc/apt")).unwrap();
+        fs::write(at("etc/motd"), "hello").unwrap();
+        fs::write(at("etc/twin"), "hello").unwrap();
+        symlink("motd", at("etc/link")).unwrap();
+        for (path, bits) in [("etc", 0o755), ("etc/apt", 0o755), ("etc/motd", 0o644)] {
+            mode(path, bits);
+        }
+        let mut before = describe(&top).unwrap();
+        assert_eq!(before.len(), 5);
+        assert!(before["etc/motd"].starts_with("file 0644 sha256 2cf24dba"));
+        assert_eq!(before["etc/link"], "link to motd");
+        assert_eq!(before["etc"], "directory 0755");
+        let mut changed = |paths: &[&str]| {
+            let after = describe(&top).unwrap();
+            let mut names: Vec<String> = before.keys().chain(after.keys()).cloned().collect();
+            names.sort();
+            names.dedup();
+            names.retain(|name| before.get(name) != after.get(name));
+            assert_eq!(names, paths);
+            before = after;
+        };
+        fs::write(at("etc/motd"), "hellO").unwrap();
+        changed(&["etc/motd"]);
+        mode("etc/motd", 0o600);
+        changed(&["etc/motd"]);
+        mode("etc/apt", 0o700);
+        changed(&["etc/apt"]);
+        fs::remove_file(at("etc/link")).unwrap();
+        symlink("twin", at("etc/link")).unwrap();
+        changed(&["etc/link"]);
+        fs::write(at("new\nname"), "").unwrap();
+        changed(&["new\\nname"]);
+        fs::remove_file(at("etc/twin")).unwrap();
+        fs::hard_link(at("etc/motd"), at("etc/twin")).unwrap();
+        changed(&["etc/twin"]);
+        fs::remove_dir(at("etc/apt")).unwrap();
+        changed(&["etc/apt"]);
+        let now = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+        fs::File::open(at("etc/motd"))
+            .unwrap()
+            .set_modified(now)
+            .unwrap();
+        changed(&[]);
+    }
+
+    #[test]
+    fn an_archive_is_its_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.tar");
+        fs::write(&path, "one").unwrap();
+        let one = describe(&path).unwrap();
+        assert_eq!(one.keys().collect::<Vec<_>>(), [""]);
+        fs::write(&path, "two").unwrap();
+        assert_ne!(one, describe(&path).unwrap());
+        assert!(describe(&dir.path().join("missing")).is_err());
+    }
+}

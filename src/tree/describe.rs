@@ -1,0 +1,182 @@
+//! What a skeleton tree would bring into an image, file by file: not what merely differs on the host,
+//! such as owners and times.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use rustix::fs::{Mode, OFlags, openat, readlinkat};
+use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
+
+use super::listing::{DIRECTORY, list, open_child};
+use super::stat::{Kind, Metadata};
+use super::xattrs::{self, Of};
+
+/// One file of a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// `file`, `directory`, `link`, `pipe`, `name` (another one of a file named before) or `archive`.
+    pub kind: &'static str,
+    /// Permission bits, where they matter.
+    pub mode: Option<u32>,
+    /// Where a link leads, or which file has this name, too.
+    pub target: Option<std::ffi::OsString>,
+    /// SHA-256 of the content.
+    pub digest: Option<[u8; 32]>,
+    /// SHA-256 over the extended attributes, if there are any.
+    pub attributes: Option<[u8; 32]>,
+}
+
+impl Described {
+    const fn new(kind: &'static str) -> Self {
+        Self {
+            kind,
+            mode: None,
+            target: None,
+            digest: None,
+            attributes: None,
+        }
+    }
+}
+
+/// What could not be read, and why.
+type Failed = (PathBuf, Errno);
+
+/// Directories nested deeper are refused, as copying them would be.
+const MAX_DEPTH: usize = 400;
+
+/// Describes a directory's content, or an archive, by paths relative to it, in order. Names of one file
+/// are described as such.
+///
+/// # Errors
+/// The path that cannot be read.
+pub fn describe(source: &Path) -> Result<Vec<(PathBuf, Described)>, Failed> {
+    let failed = |e: Errno| (source.to_owned(), e);
+    let file = rustix::fs::open(source, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(failed)?;
+    if Metadata::of(&file).map_err(failed)?.kind != Kind::Directory {
+        let mut archive = Described::new("archive");
+        archive.digest = Some(digest(File::from(file)).map_err(failed)?);
+        return Ok(vec![(PathBuf::new(), archive)]);
+    }
+    let mut found = Vec::new();
+    walk(source, &file, Path::new(""), 0, &mut found)?;
+    found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let mut names: HashMap<(u64, u64), PathBuf> = HashMap::new();
+    for (path, meta) in &found {
+        if meta.links > 1 && meta.kind != Kind::Directory {
+            names.entry(meta.id).or_insert_with(|| path.clone());
+        }
+    }
+    found
+        .into_par_iter()
+        .map(|(path, meta)| {
+            let first = names.get(&meta.id).filter(|first| **first != path);
+            let described = match first {
+                Some(first) => {
+                    let mut name = Described::new("name");
+                    name.target = Some(first.clone().into_os_string());
+                    name
+                }
+                None => one(&file, &path, &meta).map_err(|e| (source.join(&path), e))?,
+            };
+            Ok((path, described))
+        })
+        .collect()
+}
+
+fn walk(
+    source: &Path,
+    dir: &OwnedFd,
+    path: &Path,
+    depth: usize,
+    found: &mut Vec<(PathBuf, Metadata)>,
+) -> Result<(), Failed> {
+    let failed = |path: &Path, e| (source.join(path), e);
+    if depth == MAX_DEPTH {
+        return Err(failed(path, Errno::NAMETOOLONG));
+    }
+    for entry in list(dir).map_err(|e| failed(path, e))? {
+        let below = path.join(&entry.name);
+        // Neither is copied.
+        if matches!(entry.kind, Kind::Socket | Kind::Device) {
+            continue;
+        }
+        let meta = Metadata::at(dir, &entry.name).map_err(|e| failed(&below, e))?;
+        if meta.kind == Kind::Directory {
+            let fd = open_child(dir, &entry.name).map_err(|e| failed(&below, e))?;
+            walk(source, &fd, &below, depth + 1, found)?;
+        }
+        found.push((below, meta));
+    }
+    Ok(())
+}
+
+fn one(top: &OwnedFd, path: &Path, meta: &Metadata) -> Result<Described, Errno> {
+    let (above, name) = match (path.parent(), path.file_name()) {
+        (Some(above), Some(name)) => (above, name),
+        _ => return Err(Errno::INVAL),
+    };
+    let above = if above.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        above
+    };
+    let dir = openat(top, above, DIRECTORY, Mode::empty())?;
+    let mut described = Described::new(match meta.kind {
+        Kind::File => "file",
+        Kind::Directory => "directory",
+        Kind::Symlink => "link",
+        _ => "pipe",
+    });
+    described.attributes = attributes(Of::name(&dir, name))?;
+    if meta.kind == Kind::Symlink {
+        let target = readlinkat(&dir, name, Vec::new())?;
+        described.target = Some(std::os::unix::ffi::OsStringExt::from_vec(
+            target.into_bytes(),
+        ));
+        return Ok(described);
+    }
+    described.mode = Some(meta.mode);
+    if meta.kind == Kind::File {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = openat(&dir, name, flags, Mode::empty())?;
+        described.digest = Some(digest(File::from(file))?);
+    }
+    Ok(described)
+}
+
+fn attributes(of: Of<'_>) -> Result<Option<[u8; 32]>, Errno> {
+    let mut names = xattrs::names(of)?;
+    names.retain(|name| xattrs::travels(name));
+    names.sort_unstable();
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let mut hash = Sha256::new();
+    for name in names {
+        let value = xattrs::get(of, &name)?.unwrap_or_default();
+        for bytes in [name.as_bytes(), &value] {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        }
+    }
+    Ok(Some(hash.finalize().into()))
+}
+
+fn digest(mut file: File) -> Result<[u8; 32], Errno> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hash.finalize().into()),
+            Ok(n) => hash.update(&buffer[..n]),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Errno::from_io_error(&e).unwrap_or(Errno::IO)),
+        }
+    }
+}
