@@ -99,6 +99,10 @@ fn workers_begin_when_they_are_told_to() {
 fn a_dismissed_worker() {
     let mut crew = Crew::default();
     let says = crew.hire(|_| panic!("it was told to begin")).unwrap();
+    let other = crew.hire(|_| panic!("it was told to begin")).unwrap();
+    crew.dismiss(1);
+    assert_eq!(text(other), "");
+    assert_eq!(crew.wait(1).unwrap(), 0);
     crew.ask_to_stop(false);
     assert_eq!(text(says), "");
     assert_eq!(crew.wait(0).unwrap(), 0);

@@ -57,6 +57,13 @@ pub enum Event {
         /// How many steps it will take.
         steps: usize,
     },
+    /// A tree of packages is there, on which this image and others can be based.
+    LayerReady {
+        /// Which one: `base` or `development`.
+        layer: String,
+        /// Whether it was there before.
+        reused: bool,
+    },
     /// A step begins.
     StepBegun {
         /// Its number.

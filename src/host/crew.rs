@@ -85,6 +85,13 @@ impl Crew {
         }
     }
 
+    /// Lets a worker that has not begun go: it ends without having done anything.
+    pub fn dismiss(&mut self, number: usize) {
+        if let Some(member) = self.members.get_mut(number) {
+            member.begin = None;
+        }
+    }
+
     /// Lets workers that have not begun go, and asks the others to stop: at once, or to clean up
     /// first.
     pub fn ask_to_stop(&mut self, at_once: bool) {

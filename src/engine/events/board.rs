@@ -229,16 +229,22 @@ impl Sink for Board {
                 self.print(&format!("{}: {warning} {message}", printable(image)));
             }
             Event::BuildFinished { artifacts, .. } => {
-                let size = artifacts.first().map_or_else(String::new, |image| {
-                    format!("built, {}", human_size(image.size))
-                });
+                // Everything beside the image is small.
+                let largest = artifacts.iter().map(|artifact| artifact.size).max();
+                let size = largest.map_or_else(
+                    || "built".to_owned(),
+                    |size| format!("built, {}", human_size(size)),
+                );
                 self.end(state, image, &self.paint.done(), at, &size);
             }
             Event::Failed { errors } => {
                 let first = errors.first().map_or("failed", String::as_str);
                 self.end(state, image, &self.paint.failed(), at, first);
             }
-            Event::Command { .. } | Event::StepFinished { .. } | Event::StepFailed { .. } => {}
+            Event::Command { .. }
+            | Event::LayerReady { .. }
+            | Event::StepFinished { .. }
+            | Event::StepFailed { .. } => {}
         }
     }
 

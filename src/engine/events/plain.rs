@@ -145,6 +145,8 @@ impl Sink for Plain {
             }
             // Whoever ends the program prints the error.
             Event::Failed { .. } => {}
+            // Its steps were told.
+            Event::LayerReady { .. } => {}
         }
     }
 }

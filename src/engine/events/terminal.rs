@@ -198,7 +198,7 @@ impl Sink for Terminal {
                 }
             }
             // Whoever ends the program prints the error.
-            Event::Failed { .. } | Event::Waiting { .. } => {}
+            Event::Failed { .. } | Event::Waiting { .. } | Event::LayerReady { .. } => {}
         }
     }
 

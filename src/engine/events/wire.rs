@@ -128,6 +128,7 @@ mod tests {
 
     fn says_everything(progress: &Progress) {
         progress.build_begun(2);
+        progress.layer_ready("base", true);
         let step = progress.begin("Installing");
         progress.line("a \"line\"\nwith a newline");
         progress.command("true");
@@ -172,7 +173,7 @@ mod tests {
                 .show("web", &arrived);
         }
         assert_eq!(without_times(&arrived), without_times(&direct));
-        assert_eq!(arrived.0.lock().unwrap().len(), 13);
+        assert_eq!(arrived.0.lock().unwrap().len(), 14);
     }
 
     #[test]

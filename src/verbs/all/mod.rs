@@ -7,6 +7,7 @@ mod schedule;
 mod table;
 mod targets;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
@@ -141,7 +142,7 @@ fn build(invocation: &Invocation, targets: &[Target], builds: &[Prepared]) -> u8
         .map(|(target, prepared)| Job {
             target,
             prepared,
-            bases: Vec::new(),
+            bases: BTreeMap::new(),
         })
         .collect();
     let globals = &invocation.globals;

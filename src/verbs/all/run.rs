@@ -1,5 +1,6 @@
 //! Builds several images at once, each in a process of its own, and shows how they come along.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use super::schedule::{Base, Schedule};
 use super::table::{Outcome, Row};
 use super::targets::Target;
 use crate::engine::events::{Message, Wire};
-use crate::engine::{Event, Progress, Sink};
-use crate::host::{Cancel, Crew, HostError, namespace};
+use crate::engine::{Artifact, Event, Progress, Sink};
+use crate::host::{Cancel, Crew, HostError, namespace, printable};
 
 /// How often somebody who presses Ctrl-C is listened to.
 const TICK: Duration = Duration::from_millis(100);
@@ -25,8 +26,8 @@ pub struct Job<'a> {
     pub target: &'a Target,
     /// Its build, checked.
     pub prepared: &'a Prepared,
-    /// What it may share with others, in the order in which it is made.
-    pub bases: Vec<Base>,
+    /// What it may share with others, by the layer's kind.
+    pub bases: BTreeMap<String, Base>,
 }
 
 /// What became of an image.
@@ -69,7 +70,8 @@ impl Workers {
         sink: Arc<dyn Sink>,
         cancel: &Cancel,
     ) -> Vec<Report> {
-        let bases = jobs.iter().map(|job| job.bases.clone()).collect();
+        let bases: Vec<_> = jobs.iter().map(|job| job.bases.clone()).collect();
+        let needed = bases.iter().map(|bases| bases.values().cloned().collect());
         let (to_here, news) = channel();
         for (number, says) in self.says.into_iter().enumerate() {
             listen(number, says, to_here.clone());
@@ -84,8 +86,10 @@ impl Workers {
         });
         let run = Run {
             crew: self.crew,
-            schedule: Schedule::new(limit, bases),
-            begun: vec![None; jobs.len()],
+            schedule: Schedule::new(limit, needed.collect()),
+            bases,
+            progress: vec![Stage::default(); jobs.len()],
+            makers: HashMap::new(),
             reports: reports.collect(),
             held_up: Vec::new(),
             sink,
@@ -132,10 +136,22 @@ fn listen(number: usize, says: File, to: Sender<News>) {
     });
 }
 
+/// How far an image is.
+#[derive(Clone, Debug, Default)]
+struct Stage {
+    begun: Option<Instant>,
+    /// A step could not do its work.
+    step_failed: bool,
+}
+
 struct Run {
     crew: Crew,
     schedule: Schedule,
-    begun: Vec<Option<Instant>>,
+    /// Of each image, by the layer's kind.
+    bases: Vec<BTreeMap<String, Base>>,
+    progress: Vec<Stage>,
+    /// Who made a base in this run.
+    makers: HashMap<Base, String>,
     reports: Vec<Report>,
     /// Who was said to wait for whom.
     held_up: Vec<(usize, usize)>,
@@ -170,8 +186,8 @@ impl Run {
 
     fn begin_what_can(&mut self) {
         while let Some(number) = self.schedule.next() {
-            if let Some(begun) = self.begun.get_mut(number) {
-                *begun = Some(Instant::now());
+            if let Some(stage) = self.progress.get_mut(number) {
+                stage.begun = Some(Instant::now());
             }
             self.crew.begin(number);
         }
@@ -192,28 +208,71 @@ impl Run {
     fn hear(&mut self, number: usize, message: &Message) {
         let name = self.name(number);
         message.show(&name, &*self.sink);
-        let (Message::Event(_, event), Some(report)) = (message, self.reports.get_mut(number))
-        else {
+        let (Message::Event(_, event), Some(report), Some(stage)) = (
+            message,
+            self.reports.get_mut(number),
+            self.progress.get_mut(number),
+        ) else {
             return;
         };
         match event {
             Event::BuildFinished { artifacts, .. } => {
-                report.row.size = artifacts.first().map(|image| image.size);
+                report.row.size = largest(artifacts);
             }
             Event::Failed { errors } => report.errors.clone_from(errors),
+            Event::StepFailed { .. } => stage.step_failed = true,
+            Event::LayerReady { layer, reused } => self.layer_ready(number, layer, *reused),
             _ => {}
+        }
+    }
+
+    fn layer_ready(&mut self, number: usize, layer: &str, reused: bool) {
+        let bases = self.bases.get(number);
+        let Some(base) = bases.and_then(|bases| bases.get(layer)).cloned() else {
+            return;
+        };
+        self.schedule.base_ready(&base);
+        if !reused {
+            let name = self.name(number);
+            self.makers.insert(base, name);
+        } else if let Some(report) = self.reports.get_mut(number) {
+            report.row.reused.push(match self.makers.get(&base) {
+                Some(maker) => format!("{layer} of {maker}"),
+                None => layer.to_owned(),
+            });
+        }
+    }
+
+    /// Images that wait for a base that an image could not make: they would come as far as that.
+    fn fail_with(&mut self, maker: usize) {
+        let waiting = self.schedule.held_up();
+        for (number, _) in waiting.iter().filter(|(_, builder)| *builder == maker) {
+            self.crew.dismiss(*number);
+            self.schedule.ended(*number);
+            let maker = printable(&self.name(maker));
+            let errors = vec![format!("the base that {maker} builds could not be made")];
+            let name = self.name(*number);
+            if let Some(report) = self.reports.get_mut(*number) {
+                report.row.outcome = Outcome::Failed;
+                report.errors.clone_from(&errors);
+            }
+            self.sink
+                .event(&name, Duration::ZERO, &Event::Failed { errors });
         }
     }
 
     fn end(&mut self, number: usize) {
         let ended = self.crew.wait(number);
+        let stage = self.progress.get(number).cloned().unwrap_or_default();
+        if stage.step_failed && matches!(ended, Ok(exit::FAILED)) {
+            self.fail_with(number);
+        }
         self.schedule.ended(number);
         let name = self.name(number);
-        let begun = self.begun.get(number).copied().flatten();
         let Some(report) = self.reports.get_mut(number) else {
             return;
         };
-        let Some(begun) = begun else {
+        let Some(begun) = stage.begun else {
             // It was dismissed, unless it came to grief while it waited.
             if let Err(error) = ended {
                 report.row.outcome = Outcome::Failed;
@@ -249,4 +308,9 @@ impl Run {
             self.sink.event(&name, took, &event);
         }
     }
+}
+
+/// The length of the image itself: everything beside it is small.
+fn largest(artifacts: &[Artifact]) -> Option<u64> {
+    artifacts.iter().map(|artifact| artifact.size).max()
 }

@@ -1,8 +1,8 @@
 //! Who builds when: at most so many images at a time, and none that needs what another is just
 //! making.
 
-/// What several images may be based on, by its fingerprint.
-pub type Base = [u8; 32];
+/// What several images may be based on: a name that is the same for all of them.
+pub type Base = String;
 
 /// The order in which images are built. Images are known by their number.
 #[derive(Debug)]
@@ -67,10 +67,10 @@ impl Schedule {
             .collect()
     }
 
-    /// A base is complete.
-    pub fn base_ready(&mut self, base: Base) {
-        if !self.ready.contains(&base) {
-            self.ready.push(base);
+    /// A base of an image is complete, and nobody has to wait for it any more.
+    pub fn base_ready(&mut self, base: &Base) {
+        if !self.ready.contains(base) {
+            self.ready.push(base.clone());
         }
     }
 
@@ -124,12 +124,8 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    fn base(letter: u8) -> Base {
-        [letter; 32]
-    }
-
     fn schedule(jobs: usize, images: &[&str]) -> Schedule {
-        let bases = |text: &&str| text.bytes().map(base).collect();
+        let bases = |text: &&str| text.chars().map(String::from).collect();
         Schedule::new(jobs, images.iter().map(bases).collect())
     }
 
@@ -153,7 +149,7 @@ mod tests {
         let mut schedule = schedule(4, &["a", "a", "b", "a"]);
         assert_eq!(begun(&mut schedule), [0, 2]);
         assert_eq!(schedule.held_up(), [(1, 0), (3, 0)]);
-        schedule.base_ready(base(b'a'));
+        schedule.base_ready(&"a".into());
         assert_eq!(schedule.held_up(), []);
         assert_eq!(begun(&mut schedule), [1, 3]);
     }
@@ -162,7 +158,7 @@ mod tests {
     fn what_others_wait_for_comes_first() {
         let mut schedule = schedule(1, &["", "b", "a", "a", "b", "a"]);
         assert_eq!(begun(&mut schedule), [2]);
-        schedule.base_ready(base(b'a'));
+        schedule.base_ready(&"a".into());
         schedule.ended(2);
         assert_eq!(begun(&mut schedule), [1]);
     }
@@ -181,10 +177,10 @@ mod tests {
         // Two share the first only; the third both with the first.
         let mut schedule = schedule(4, &["ab", "ac", "ab"]);
         assert_eq!(begun(&mut schedule), [0]);
-        schedule.base_ready(base(b'a'));
+        schedule.base_ready(&"a".into());
         assert_eq!(begun(&mut schedule), [1]);
         assert_eq!(schedule.held_up(), [(2, 0)]);
-        schedule.base_ready(base(b'b'));
+        schedule.base_ready(&"b".into());
         assert_eq!(begun(&mut schedule), [2]);
     }
 }
