@@ -6,7 +6,8 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -293,4 +294,100 @@ fn root_all_that_is_wrong_is_said_before_anything_is_done() {
         .exits(2)
         .says("cannot read none");
     before.check();
+}
+
+/// The program on a terminal of its own, 80 columns wide, as somebody sees it.
+struct OnTerminal {
+    child: Child,
+    terminal: fs::File,
+    seen: String,
+}
+
+impl OnTerminal {
+    fn start(project: &Project, arguments: &[&str]) -> Self {
+        let size = nix::pty::Winsize {
+            ws_row: 24,
+            ws_col: 80,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let pty = nix::pty::openpty(&size, None).unwrap();
+        let mut command = project.command(arguments);
+        command.env("TERM", "xterm").env("NO_COLOR", "1");
+        command.stdin(pty.slave.try_clone().unwrap());
+        command.stdout(pty.slave.try_clone().unwrap());
+        command.stderr(pty.slave);
+        // SAFETY: system calls only, between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                nix::unistd::setsid()?;
+                match nix::libc::ioctl(0, nix::libc::TIOCSCTTY, 0) {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                }
+            });
+        }
+        Self {
+            child: command.spawn().unwrap(),
+            terminal: fs::File::from(pty.master),
+            seen: String::new(),
+        }
+    }
+
+    /// Reads until `text` was shown after what was seen before.
+    fn waits_for(&mut self, text: &str) -> &mut Self {
+        let begun = Instant::now();
+        loop {
+            if let Some(at) = self.seen.find(text) {
+                self.seen.drain(..at + text.len());
+                return self;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "{text} did not come after {}",
+                self.seen
+            );
+            let mut bytes = [0; 4096];
+            let count = self.terminal.read(&mut bytes).unwrap_or(0);
+            assert!(count > 0, "{text} did not come before {}", self.seen);
+            self.seen
+                .push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+    }
+
+    fn types(&mut self, text: &str) -> &mut Self {
+        self.terminal.write_all(text.as_bytes()).unwrap();
+        self
+    }
+}
+
+#[test]
+fn root_on_a_terminal_passphrases_are_asked_for_first_and_ctrl_c_ends_all() {
+    root();
+    let encrypted = "Format=gpt_ext4\nEncrypt=all\n";
+    let project = project(&[
+        ("one", encrypted),
+        ("two", encrypted),
+        ("plain", "Format=tar\n"),
+    ]);
+    let before = project.untouched();
+    let mut run = OnTerminal::start(&project, &["--all", "-j1"]);
+    for image in ["one", "two"] {
+        let question = format!("Passphrase for the encrypted partitions of {image}: ");
+        run.waits_for(&question)
+            .types(&format!("{image}\n"))
+            .waits_for("The same again: ")
+            .types(&format!("{image}\n"));
+    }
+    run.waits_for("plain, two: waiting for the base that one builds");
+    run.waits_for("/").waits_for("Installing Debian bookworm");
+    run.types("\x03");
+    run.waits_for("IMAGE  RESULT")
+        .waits_for("\none    interrupted")
+        .waits_for("\nplain  not begun")
+        .waits_for("\ntwo    not begun")
+        .waits_for("nothing was left behind");
+    assert_eq!(run.child.wait().unwrap().code(), Some(130));
+    before.check();
+    assert_nothing_runs(&project);
 }
