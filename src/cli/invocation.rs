@@ -16,6 +16,8 @@ keywords! {
         Clean = "clean",
         /// Prints the configuration.
         Summary = "summary",
+        /// Says which cached images a build would use, and why not others.
+        Why = "why",
         /// Runs a shell or a command in the image.
         Shell = "shell",
         /// Boots the image in a container.
@@ -41,6 +43,10 @@ impl Verb {
             "Remove what builds wrote; -f: cached images and build directory too; -ff: package cache too",
         ),
         (Self::Summary, "Print the whole configuration"),
+        (
+            Self::Why,
+            "Say which cached images a build would use, and what changed for those it would not",
+        ),
         (
             Self::Shell,
             "Run a shell, or the given command, in the image; build it first if needed",

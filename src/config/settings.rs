@@ -130,7 +130,10 @@ settings! { (cx)
         => output("NoChown", "no-chown");
     /// Keep the trees as they are after packages are installed, and start from them next time
     incremental: bool = false
-        => output("Incremental", "incremental").short('i').later("cached images");
+        => output("Incremental", "incremental").short('i');
+    /// How much room the cached images of an output directory may take together
+    layers_size: Size = Size::mib(10 * 1024)
+        => output("LayersSize", "layers-size").needs("Incremental", |c| c.incremental);
     /// The name of the image: part of the output's name, and IMAGE_ID in os-release
     image_id: Option<String> = None
         => output("ImageId", "image-id").also(&["ImageID"]);

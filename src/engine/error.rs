@@ -53,6 +53,15 @@ pub enum EngineError {
         #[source]
         source: Box<EngineError>,
     },
+    /// The directory of cached images belongs to somebody else, or others can write to it.
+    #[error(
+        "{} must be a directory of root's with mode 0700; remove it, or run `chmod 0700` and `chown root` on it",
+        printable_path(path)
+    )]
+    NotOurStore {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The operating system refused.
     #[error(transparent)]
     Host(#[from] HostError),

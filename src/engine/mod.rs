@@ -5,6 +5,7 @@ mod disk_image;
 mod error;
 pub mod events;
 mod file_systems;
+pub mod layers;
 mod phases;
 mod placing;
 mod publish;
@@ -17,6 +18,7 @@ mod workspace;
 
 pub use error::EngineError;
 pub use events::{Artifact, Display, Event, Progress, Sink, Step};
+pub use layers::Caching;
 pub use publish::{Durability, PublishOptions, Staging};
 pub use run::{BuildError, run};
 pub use scratch::sweep;

@@ -1,13 +1,14 @@
 //! The trees of both phases: which lies on which, and what is done to each.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::layers::{self, Layers};
 use super::run::{BuildError, perform};
 use super::site::Site;
 use super::working_tree::WorkingTree;
-use super::{EngineError, Progress, StepError, Workspace};
+use super::{Caching, EngineError, Progress, StepError, Workspace};
 use crate::host::{self, Host};
-use crate::plan::Phase;
+use crate::plan::{Action, Phase};
 
 /// Runs everything that the plan holds.
 pub(super) fn run(
@@ -16,31 +17,90 @@ pub(super) fn run(
     host: &Host,
     progress: &Progress,
 ) -> Result<(), BuildError> {
+    match site.build.caching {
+        Some(caching) => on_cached_layers(caching, workspace, site, host, progress),
+        None => on_new_layers(workspace, site, host, progress),
+    }
+}
+
+/// Both trees lie on layers that are never written to.
+fn on_cached_layers(
+    caching: &Caching,
+    workspace: &Workspace,
+    site: &mut Site<'_>,
+    host: &Host,
+    progress: &Progress,
+) -> Result<(), BuildError> {
+    let build = site.build;
+    let plan = build.plan;
+    let identities = layers::identities(plan, build.context, build.installer, host)
+        .map_err(|source| failed("Looking at what the image is made from", source))?;
+    caching.store.prepare(host.report.as_ref())?;
+    let layer_steps = layers::expected_steps(&caching.store, &plan.layers, &identities);
+    progress.build_begun(layer_steps + plan.steps.len() + 1);
+    let overlays = WorkingTree::can_be_overlay(&workspace.directory("overlay")?, host)
+        .map_err(|source| failed("Trying an overlay", source))?;
+    let layers = Layers::obtain(caching, &identities, overlays, site, host, progress)?;
+    for phase in [Phase::Development, Phase::Final] {
+        if plan.phase(phase).next().is_some() {
+            let lowers = layers.lowers(phase.layers(&plan.layers));
+            on_top(&lowers, phase, &[], workspace, site, host, progress)?;
+        }
+    }
+    Ok(())
+}
+
+/// The base is made where the final image is, and has the development tree on top of it until that
+/// has done its work.
+fn on_new_layers(
+    workspace: &Workspace,
+    site: &mut Site<'_>,
+    host: &Host,
+    progress: &Progress,
+) -> Result<(), BuildError> {
     let plan = site.build.plan;
-    // Publishing is a step, too.
     progress.build_begun(plan.actions().count() + 1);
-    let mut layers = plan.layers.iter();
-    let base = workspace.directory("tree")?;
-    site.tree.clone_from(&base);
-    for action in layers.next().into_iter().flat_map(|base| &base.actions) {
+    let tree = workspace.directory("tree")?;
+    site.tree.clone_from(&tree);
+    let (base, above) = plan.layers.split_at(plan.layers.len().min(1));
+    for action in base.iter().flat_map(|layer| &layer.actions) {
         perform(action, site, host, progress)?;
     }
-    if plan.phase(Phase::Development).next().is_some() || plan.layers.len() > 1 {
-        let place = workspace.directory("development")?;
-        let tree = working_tree("development", &[&base], &place, host)?;
-        site.tree = tree.path().to_owned();
-        for action in layers.flat_map(|layer| &layer.actions) {
-            perform(action, site, host, progress)?;
-        }
-        steps(Phase::Development, site, host, progress)?;
-        tree.close()?;
-        // Its space may be needed.
-        host::remove(&place).map_err(EngineError::Host)?;
-        site.tree = base;
+    let above: Vec<&Action> = above.iter().flat_map(|layer| &layer.actions).collect();
+    let phase = Phase::Development;
+    if !above.is_empty() || plan.phase(phase).next().is_some() {
+        let lowers = std::slice::from_ref(&tree);
+        on_top(lowers, phase, &above, workspace, site, host, progress)?;
     }
-    // The base is this build's own, and nothing comes after.
+    site.tree = tree;
     site.movable = true;
     steps(Phase::Final, site, host, progress)
+}
+
+/// Does `first` and then the steps of a phase in a tree on top of others, which goes afterwards.
+fn on_top(
+    lowers: &[PathBuf],
+    phase: Phase,
+    first: &[&Action],
+    workspace: &Workspace,
+    site: &mut Site<'_>,
+    host: &Host,
+    progress: &Progress,
+) -> Result<(), BuildError> {
+    let place = workspace.directory("on-top")?;
+    let paths: Vec<&Path> = lowers.iter().map(PathBuf::as_path).collect();
+    let tree = WorkingTree::over(&paths, &place, host)
+        .map_err(|source| failed("Making a tree on top of the packages", source))?;
+    site.tree = tree.path().to_owned();
+    site.movable = !tree.is_overlay();
+    for action in first {
+        perform(action, site, host, progress)?;
+    }
+    steps(phase, site, host, progress)?;
+    tree.close()?;
+    // Its space may be needed.
+    host::remove(&place).map_err(EngineError::Host)?;
+    Ok(())
 }
 
 /// Does what a phase does to its tree.
@@ -56,18 +116,9 @@ fn steps(
     Ok(())
 }
 
-fn working_tree(
-    name: &str,
-    lowers: &[&Path],
-    place: &Path,
-    host: &Host,
-) -> Result<WorkingTree, BuildError> {
-    WorkingTree::over(lowers, place, host).map_err(|source| failed(name, source))
-}
-
-fn failed(name: &str, source: StepError) -> BuildError {
+fn failed(title: &str, source: StepError) -> BuildError {
     BuildError::Step {
-        title: format!("Making the {name} tree"),
+        title: title.to_owned(),
         source,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{PublishOptions, Staging};
+use super::{Caching, PublishOptions, Staging};
 use crate::disk::Passphrase;
 use crate::installer::Installer;
 use crate::output::{Artifacts, Digest, Signer};
@@ -22,6 +22,8 @@ pub struct Build<'a> {
     pub names: &'a Artifacts,
     /// Where trees are put together.
     pub workspace: &'a Path,
+    /// Where trees with packages are kept from build to build, if they are.
+    pub caching: Option<&'a Caching>,
     /// What encrypted partitions are opened with, if there are any.
     pub passphrase: Option<&'a Passphrase>,
     /// How artifacts are published.

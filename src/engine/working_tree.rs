@@ -28,22 +28,34 @@ impl WorkingTree {
     /// copied instead. `place` is an empty directory, in which the changes are kept, too.
     pub fn over(lowers: &[&Path], place: &Path, host: &Host) -> Result<Self, StepError> {
         match Self::overlay(lowers, place, host) {
-            Err(StepError::Frame(EngineError::Host(error))) => {
-                let [lower] = lowers else {
-                    return Err(EngineError::Host(error).into());
-                };
+            Err(StepError::Frame(EngineError::Host(error))) if lowers.len() == 1 => {
                 host.report.line(&format!(
                     "no overlay here, so that everything is copied: {error}"
                 ));
                 host::remove_contents(place).map_err(EngineError::Host)?;
-                Self::copy(lower, place, host)
+                Self::copied(lowers, place, host)
             }
             made => made,
         }
     }
 
-    /// As [`over`](Self::over), but never a copy.
-    pub fn overlay(lowers: &[&Path], place: &Path, host: &Host) -> Result<Self, StepError> {
+    /// Whether trees in `place`, an empty directory, can be overlays.
+    pub fn can_be_overlay(place: &Path, host: &Host) -> Result<bool, StepError> {
+        let lower = place.join("lower");
+        fs::create_dir(&lower).map_err(EngineError::path("create", &lower))?;
+        let made = match Self::overlay(&[&lower], place, host) {
+            Ok(tree) => {
+                tree.close()?;
+                true
+            }
+            Err(StepError::Frame(EngineError::Host(_))) => false,
+            Err(e) => return Err(e),
+        };
+        host::remove(place).map_err(EngineError::Host)?;
+        Ok(made)
+    }
+
+    fn overlay(lowers: &[&Path], place: &Path, host: &Host) -> Result<Self, StepError> {
         let [path, upper, work] = ["tree", "changes", "work"].map(|name| place.join(name));
         for directory in [&path, &upper, &work] {
             fs::create_dir(directory).map_err(EngineError::path("create", directory))?;
@@ -71,13 +83,16 @@ impl WorkingTree {
         })
     }
 
-    fn copy(lower: &Path, place: &Path, host: &Host) -> Result<Self, StepError> {
+    /// As [`over`](Self::over), but always a copy, of one tree that holds everything.
+    pub fn copied(lowers: &[&Path], place: &Path, host: &Host) -> Result<Self, StepError> {
         let path = place.join("tree");
         fs::create_dir(&path).map_err(EngineError::path("create", &path))?;
         let options = CopyOptions::faithful(None);
         let (report, cancel) = (host.report.as_ref(), &host.cancel);
         let root = Root::open(&path)?;
-        tree::copy_tree(&root, lower, Path::new(""), &options, report, cancel)?;
+        for lower in lowers {
+            tree::copy_tree(&root, lower, Path::new(""), &options, report, cancel)?;
+        }
         Ok(Self {
             path,
             overlay: None,

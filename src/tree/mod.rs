@@ -26,6 +26,7 @@ mod root;
 mod shown;
 mod size;
 mod stat;
+mod survey;
 mod xattrs;
 
 pub use archive::{Extracted, extract};
@@ -46,3 +47,4 @@ pub use password::{RootPassword, set_root_password};
 pub use root::Root;
 pub use size::{TreeSize, measure};
 pub use stat::{Kind, Metadata};
+pub use survey::{Survey, survey};

@@ -3,7 +3,8 @@
 use std::fs;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use uuid::Uuid;
 
@@ -13,7 +14,10 @@ use crate::config::values::Format;
 use crate::config::{self, Config, Context as ConfigContext};
 use crate::disk::Passphrase;
 use crate::engine::events::Shown;
-use crate::engine::{self, Artifact, Build, Display, Durability, Progress, PublishOptions};
+use crate::engine::layers::Store;
+use crate::engine::{
+    self, Artifact, Build, Caching, Display, Durability, Progress, PublishOptions,
+};
 use crate::host::{
     Host, HostError, Lock, calling_user, is_btrfs, is_root, namespace, remove_contents, set_umask,
     signals,
@@ -59,6 +63,8 @@ pub(super) struct Prepared {
     owner: Option<(u32, u32)>,
     /// Whether somebody else has dropped the caches that `-ff` and more drop.
     pub(super) caches_dropped: bool,
+    /// Where trees with packages are kept, if they are.
+    pub(super) caching: Option<Caching>,
 }
 
 /// Checks everything that can be checked before work begins without asking anybody, and says all
@@ -105,6 +111,11 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
     let Some(plan) = plan.filter(|_| errors.is_empty()) else {
         return Err(errors);
     };
+    let caching = config.incremental.then(|| Caching {
+        store: Store::in_directory(names.directory()),
+        limit: config.layers_size.bytes(),
+        not_before: config.force.drops_cached_images().then(begun),
+    });
     Ok(Prepared {
         plan,
         context,
@@ -118,6 +129,7 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
             .flatten()
             .map(|user| (user.uid, user.gid)),
         caches_dropped: false,
+        caching,
     })
 }
 
@@ -166,8 +178,14 @@ impl Prepared {
     }
 }
 
+/// When this run began: the same for all images that it builds, so that `-ff` makes what they share once.
+fn begun() -> SystemTime {
+    static BEGUN: OnceLock<SystemTime> = OnceLock::new();
+    *BEGUN.get_or_init(SystemTime::now)
+}
+
 /// What besides the settings decides a build.
-fn plan_context(context: &ConfigContext) -> Result<Context, VerbError> {
+pub(super) fn plan_context(context: &ConfigContext) -> Result<Context, VerbError> {
     let epoch = match context.variable("SOURCE_DATE_EPOCH") {
         None => None,
         Some(text) => Some(
@@ -364,6 +382,7 @@ fn locked(
         context: &prepared.context,
         installer: prepared.installer.as_ref(),
         names,
+        caching: prepared.caching.as_ref(),
         workspace: config
             .workspace_directory
             .as_deref()
@@ -377,7 +396,14 @@ fn locked(
         former: &former,
         signer: prepared.signer.as_ref(),
     };
-    engine::run(&build, host, progress).map_err(VerbError::Build)
+    let artifacts = engine::run(&build, host, progress).map_err(VerbError::Build)?;
+    if let Some(caching) = &prepared.caching {
+        // The image is done: what is left over is no reason to fail.
+        if let Err(error) = caching.store.shrink(caching.limit, host.report.as_ref()) {
+            host.report.warn(&error.to_string());
+        }
+    }
+    Ok(artifacts)
 }
 
 /// Empties the caches that the user wants to be built anew.

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use super::{VerbError, build, exit, terminal};
 use crate::config::Config;
-use crate::host::{HostError, Lock, is_root, printable_path, remove, remove_contents};
+use crate::engine::layers::{self, Store};
+use crate::engine::{BuildError, sweep};
+use crate::host::{HostError, Lock, Quiet, is_root, printable_path, remove, remove_contents};
 
-/// Removes artifacts; with `-f` also what is in the build directory, with `-ff` also the package
-/// cache.
+/// Removes artifacts; with `-f` also the cached images and what is in the build directory, with `-ff`
+/// also the package cache.
 pub fn run(config: &Config) -> u8 {
     match clean(config) {
         Ok(()) => exit::DONE,
@@ -36,6 +38,9 @@ fn clean(config: &Config) -> Result<(), VerbError> {
             }
         }
     }
+    if config.force.0 >= 1 {
+        clean_layers(&Store::in_directory(directory), config)?;
+    }
     let emptied = [
         (config.force.0 >= 1, &config.build_directory),
         (config.force.0 >= 2, &config.cache),
@@ -45,6 +50,26 @@ fn clean(config: &Config) -> Result<(), VerbError> {
             told(path, remove_contents(path))?;
         }
     }
+    Ok(())
+}
+
+/// Removes the cached images that this configuration was built from, and what cannot be used any more.
+fn clean_layers(store: &Store, config: &Config) -> Result<(), VerbError> {
+    let failed = |error| VerbError::Build(BuildError::Frame(error));
+    sweep(store.path(), &Quiet);
+    let removed = store
+        .remove_of(&layers::output_name(&config.output), &Quiet)
+        .map_err(failed)?;
+    for (path, gone) in removed {
+        let path = printable_path(path);
+        terminal::tell(&if gone {
+            format!("removed {path}\n")
+        } else {
+            format!("kept {path}: a build uses it\n")
+        });
+    }
+    // Where others have layers there, it stays.
+    let _ = fs::remove_dir(store.path());
     Ok(())
 }
 

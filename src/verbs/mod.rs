@@ -9,6 +9,7 @@ pub mod exit;
 mod passphrase;
 pub mod summary;
 pub mod terminal;
+pub mod why;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -68,6 +69,7 @@ fn with_config(verb: Verb, invocation: &Invocation, context: &Context) -> u8 {
     };
     match verb {
         Verb::Clean => clean::run(&config),
+        Verb::Why => why::run(&config, context, globals),
         Verb::Shell => run_image(boot::Run::Shell, &config, invocation, context),
         Verb::Boot => run_image(boot::Run::Boot, &config, invocation, context),
         Verb::Qemu => {

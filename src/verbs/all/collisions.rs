@@ -75,7 +75,9 @@ fn claims(target: &Target, plan: &Plan) -> Claims {
     let config = &target.config;
     let names = Artifacts::new(&config.output);
     let mut writes = plan.outputs(&names);
-    writes.push(names.image().to_owned());
+    if plan.makes_image() {
+        writes.push(names.image().to_owned());
+    }
     if config.verity {
         writes.push(names.roothash());
     }
