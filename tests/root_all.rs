@@ -189,10 +189,6 @@ fn root_json_lines_name_their_image() {
 }
 
 /// Starts a build of all images and returns when packages are being installed.
-#[expect(
-    clippy::zombie_processes,
-    reason = "the caller waits; a panic ends the test"
-)]
 fn installing(project: &Project) -> Child {
     let mut child = project
         .command(&["--verbose", "--all"])

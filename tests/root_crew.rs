@@ -151,7 +151,7 @@ fn a_killed_worker() {
     let mut crew = Crew::default();
     let mut says = crew
         .hire(|mut there| {
-            write!(there, "{}\n", std::process::id()).unwrap();
+            writeln!(there, "{}", std::process::id()).unwrap();
             std::thread::sleep(Duration::from_secs(60));
             0
         })

@@ -4,10 +4,10 @@ mod collisions;
 mod complaints;
 mod run;
 mod schedule;
+mod shared;
 mod table;
 mod targets;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
@@ -19,6 +19,7 @@ use crate::host::{Cancel, is_root, set_umask, signals};
 
 use complaints::Complaints;
 use run::{Job, Report, Workers};
+use shared::{Layers, Shared};
 use table::{Outcome, Row};
 use targets::Target;
 
@@ -58,7 +59,7 @@ pub fn run(invocation: &Invocation, context: &Context) -> u8 {
         return statuses.max().unwrap_or(exit::DONE);
     }
     match prepare(&targets, context) {
-        Ok(prepared) => build(invocation, &targets, &prepared),
+        Ok((prepared, layers)) => build(invocation, &targets, prepared, layers),
         Err(status) => status,
     }
 }
@@ -74,7 +75,7 @@ fn refuse(complaints: &Complaints) -> u8 {
 ///
 /// # Errors
 /// The exit status, after everything that is wrong was said.
-fn prepare(targets: &[Target], context: &Context) -> Result<Vec<Prepared>, u8> {
+fn prepare(targets: &[Target], context: &Context) -> Result<(Vec<Prepared>, Vec<Layers>), u8> {
     let mut wrong = Complaints::default();
     let mut builds = Vec::new();
     for target in targets {
@@ -97,6 +98,13 @@ fn prepare(targets: &[Target], context: &Context) -> Result<Vec<Prepared>, u8> {
     if !wrong.is_empty() {
         return Err(refuse(&wrong));
     }
+    let layers = match shared::layers(targets, &builds) {
+        Ok(layers) => layers.map_err(|wrong| refuse(&wrong))?,
+        Err(error) => {
+            terminal::complain_about(&VerbError::Host(error));
+            return Err(exit::FAILED);
+        }
+    };
     let mut asked = Asked::default();
     for (target, prepared) in targets.iter().zip(&mut builds) {
         match prepared.ask(&target.config, Some(&target.name), &mut asked) {
@@ -109,17 +117,18 @@ fn prepare(targets: &[Target], context: &Context) -> Result<Vec<Prepared>, u8> {
         }
     }
     if wrong.is_empty() {
-        Ok(builds)
+        Ok((builds, layers))
     } else {
         Err(refuse(&wrong))
     }
 }
 
 /// Makes what the images have in common ready: caches that shall go, directories.
-fn make_ready(targets: &[Target], builds: &[Prepared]) -> Result<(), VerbError> {
+fn make_ready(targets: &[Target], builds: &mut [Prepared]) -> Result<(), VerbError> {
     let mut dropped: Vec<&PathBuf> = Vec::new();
     for (target, prepared) in targets.iter().zip(builds) {
         prepared.make_directories(&target.config)?;
+        prepared.caches_dropped = true;
         if let Some(cache) = &target.config.cache {
             if !dropped.contains(&cache) {
                 build::drop_caches(&target.config)?;
@@ -130,19 +139,30 @@ fn make_ready(targets: &[Target], builds: &[Prepared]) -> Result<(), VerbError> 
     Ok(())
 }
 
-fn build(invocation: &Invocation, targets: &[Target], builds: &[Prepared]) -> u8 {
+fn build(
+    invocation: &Invocation,
+    targets: &[Target],
+    mut builds: Vec<Prepared>,
+    layers: Vec<Layers>,
+) -> u8 {
     set_umask();
-    if let Err(error) = make_ready(targets, builds) {
-        terminal::complain_about(&error);
-        return exit::FAILED;
-    }
+    let ready = make_ready(targets, &mut builds)
+        .and_then(|()| Shared::decide(targets, &mut builds, layers));
+    let (shared, bases) = match ready {
+        Ok(shared) => shared,
+        Err(error) => {
+            terminal::complain_about(&error);
+            return exit::FAILED;
+        }
+    };
     let jobs: Vec<Job<'_>> = targets
         .iter()
-        .zip(builds)
-        .map(|(target, prepared)| Job {
+        .zip(&builds)
+        .zip(bases)
+        .map(|((target, prepared), bases)| Job {
             target,
             prepared,
-            bases: BTreeMap::new(),
+            bases,
         })
         .collect();
     let globals = &invocation.globals;
@@ -165,6 +185,9 @@ fn build(invocation: &Invocation, targets: &[Target], builds: &[Prepared]) -> u8
         .or_else(|| available_parallelism().ok())
         .map_or(1, usize::from);
     let reports = workers.run(&jobs, limit, sink, &cancel);
+    if let Err(error) = shared.close() {
+        terminal::complain(format_args!("warning: {}", terminal::chain(&error)));
+    }
     conclude(&reports, globals.progress != Progress::Json)
 }
 
