@@ -3,7 +3,7 @@
 use super::Config;
 use super::error::{Findings, Warning};
 use super::resolve::quoted;
-use super::values::{Architecture, BootProtocol, Encrypt, Format};
+use super::values::{Architecture, BootProtocol, Encrypt, Format, SourceTransfer};
 
 /// Reports settings that cannot be combined, and those that are dangerous.
 pub(super) fn check(config: &Config, found: &mut Findings) {
@@ -80,6 +80,22 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     if config.bootable && config.boot_protocols.is_empty() {
         found.conflict("Bootable needs at least one of BootProtocols=uefi, bios");
     }
+    if config.source_file_transfer_final == Some(SourceTransfer::Mount) {
+        found.conflict(format!(
+            "{}: what is only mounted is not in the image; copy-all copies every file",
+            quoted(config, "SourceFileTransferFinal")
+        ));
+    }
+    if config.skip_final_phase
+        && config.build_script.is_some()
+        && config.install_directory.is_none()
+        && config.build_directory.is_none()
+    {
+        found.warn(Warning(format!(
+            "{} keeps nothing of what the build script makes without InstallDirectory or BuildDirectory",
+            quoted(config, "SkipFinalPhase")
+        )));
+    }
     if !config.repository_key_check {
         found.warn(Warning(format!(
             "{}: SIGNATURES OF PACKAGES ARE NOT CHECKED. Whoever controls the network or a mirror controls the image",
@@ -108,6 +124,7 @@ mod tests {
                 "has no BIOS",
             ),
             ("-b --boot-protocols=", "at least one"),
+            ("--source-file-transfer-final=mount", "is not in the image"),
         ] {
             let errors = Fixture::new().args(args).errors();
             assert!(
@@ -136,6 +153,17 @@ mod tests {
         assert!(warnings[0].contains("SIGNATURES OF PACKAGES ARE NOT CHECKED"));
         let warnings = Fixture::new().args("--encrypt=data").warnings();
         assert!(warnings[0].contains("encrypts nothing"));
+    }
+
+    #[test]
+    fn a_build_that_keeps_nothing_is_pointed_out() {
+        let warnings = |args: &str| {
+            let fixture = Fixture::new().project_file("mkosi.build", "", 0o755);
+            fixture.args(args).warnings()
+        };
+        assert!(warnings("--skip-final-phase")[0].contains("keeps nothing"));
+        assert_eq!(warnings("--skip-final-phase --install-dir=x"), [""; 0]);
+        assert_eq!(warnings("--skip-final-phase --build-dir=x"), [""; 0]);
     }
 
     #[test]

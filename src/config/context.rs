@@ -131,7 +131,7 @@ impl Context {
     /// Whether `path` is in a git working tree.
     #[must_use]
     pub fn is_git_tree(&self, path: &Path) -> bool {
-        path.ancestors().any(|dir| dir.join(".git").exists())
+        super::git_tree::is_git_tree(path)
     }
 }
 

@@ -18,6 +18,7 @@ mod error;
 #[cfg(test)]
 mod example;
 mod files;
+mod git_tree;
 mod layers;
 mod load;
 mod origin;

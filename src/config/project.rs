@@ -12,7 +12,7 @@ use super::settings::{Layer, SETTINGS};
 use super::spec::Auto;
 use super::table::{Assignment, Row};
 use super::values::{Place, Secret, Value as _};
-use super::{Config, Context};
+use super::{Config, Context, git_tree};
 
 /// The passphrase of encrypted partitions; it has no setting.
 const PASSPHRASE: &str = "mkosi.passphrase";
@@ -243,6 +243,7 @@ pub fn missing_inputs(config: &Config) -> Vec<ConfigError> {
             }
         }
     }
+    missing.extend(git_tree::missing(config));
     if config.password.as_ref().is_some_and(Secret::is_unreadable) {
         missing.push(ConfigError::Read {
             path: "mkosi.rootpw".into(),

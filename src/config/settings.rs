@@ -200,24 +200,24 @@ settings! { (cx)
         => packages("SkeletonTrees", "skeleton-tree").also_flags(&["skeleton-trees"]).auto(Auto::Tree("mkosi.skeleton"));
     /// Builds a project within a development image; its presence makes the build two-phased
     build_script: Option<PathBuf> = None
-        => packages("BuildScript", "build-script").auto(Auto::Script("mkosi.build")).later("build scripts");
+        => packages("BuildScript", "build-script").auto(Auto::Script("mkosi.build"));
     /// The sources for the build script
     build_sources: PathBuf = cx.directory.clone()
         => packages("BuildSources", "build-sources").default_text("the project's directory")
-            .needs(SCRIPTED, |c| c.build_script.is_some() || c.source_file_transfer_final.is_some()).later("build scripts");
+            .needs(SCRIPTED, |c| c.build_script.is_some() || c.source_file_transfer_final.is_some());
     /// How the sources reach the development image
     source_file_transfer: SourceTransfer =
         if cx.is_git_tree(&build_sources) { SourceTransfer::CopyGitCached } else { SourceTransfer::CopyAll }
         => packages("SourceFileTransfer", "source-file-transfer").default_text("copy-git-cached in a git tree, otherwise copy-all")
-            .needs(SCRIPTED, |c| c.build_script.is_some()).later("build scripts");
+            .needs(SCRIPTED, |c| c.build_script.is_some());
     /// A directory that the build script finds again at the next build
     build_directory: Option<PathBuf> = None
         => packages("BuildDirectory", "build-directory").also_flags(&["build-dir"]).also(&["BuildDir"])
-            .auto(Auto::Directory("mkosi.builddir")).needs(SCRIPTED, |c| c.build_script.is_some()).later("build scripts");
+            .auto(Auto::Directory("mkosi.builddir")).needs(SCRIPTED, |c| c.build_script.is_some());
     /// Packages of the development image only
     build_packages: PackageList = PackageList::default()
         => packages("BuildPackages", "build-packages").also_flags(&["build-package"])
-            .needs(SCRIPTED, |c| c.build_script.is_some()).later("build scripts");
+            .needs(SCRIPTED, |c| c.build_script.is_some());
     /// Runs inside the image after everything is in it
     post_installation_script: Option<PathBuf> = None
         => packages("PostInstallationScript", "postinst-script").also(&["PostinstallScript"])
@@ -248,21 +248,21 @@ settings! { (cx)
         => packages("Environment", "environment");
     /// Runs inside the image, with network, after packages are installed
     prepare_script: Option<PathBuf> = None
-        => packages("PrepareScript", "prepare-script").auto(Auto::Script("mkosi.prepare")).later("prepare scripts");
+        => packages("PrepareScript", "prepare-script").auto(Auto::Script("mkosi.prepare"));
     /// Stop after the build script
     skip_final_phase: bool = false
-        => packages("SkipFinalPhase", "skip-final-phase").needs(SCRIPTED, |c| c.build_script.is_some()).later("build scripts");
+        => packages("SkipFinalPhase", "skip-final-phase").needs(SCRIPTED, |c| c.build_script.is_some());
     /// Keep what the build script installed
     install_directory: Option<PathBuf> = None
         => packages("InstallDirectory", "install-dir").also_flags(&["install-directory"])
-            .auto(Auto::Directory("mkosi.installdir")).needs(SCRIPTED, |c| c.build_script.is_some()).later("build scripts");
+            .auto(Auto::Directory("mkosi.installdir")).needs(SCRIPTED, |c| c.build_script.is_some());
     /// How the sources reach the final image too
     source_file_transfer_final: Option<SourceTransfer> = None
-        => packages("SourceFileTransferFinal", "source-file-transfer-final").later("sources in the final image");
+        => packages("SourceFileTransferFinal", "source-file-transfer-final");
     /// Keep the header files of the development image here
     include_directory: Option<PathBuf> = None
         => packages("IncludeDirectory", "include-directory").also_flags(&["include-dir"])
-            .auto(Auto::Directory("mkosi.includedir")).needs(SCRIPTED, |c| c.build_script.is_some()).later("header directories");
+            .auto(Auto::Directory("mkosi.includedir")).needs(SCRIPTED, |c| c.build_script.is_some());
 
     /// The size of the root file system
     root_size: Option<Size> = None

@@ -122,21 +122,19 @@ mod tests {
 
     #[test]
     fn files_of_the_project_are_refused_by_name() {
-        let fixture = Fixture::new()
-            .project_file("mkosi.build", "", 0o755)
-            .directory("p/mkosi.builddir");
+        let fixture = Fixture::new().directory("p/mkosi.reposdir");
         let config = fixture.config();
         let messages: Vec<_> = unsupported(&config)
             .into_iter()
             .map(|unsupported| ConfigError::from(unsupported).to_string())
             .collect();
-        assert_eq!(messages.len(), 2);
+        assert_eq!(messages.len(), 1);
         assert!(
-            messages[0].starts_with("mkosi.build: BuildScript=/"),
+            messages[0].starts_with("mkosi.reposdir: RepositoryDirectories=/"),
             "{messages:?}"
         );
         assert!(
-            messages[0].ends_with("this version does not support build scripts"),
+            messages[0].ends_with("this version does not support repository files of the project"),
             "{messages:?}"
         );
     }

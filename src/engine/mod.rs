@@ -8,6 +8,7 @@ mod file_systems;
 pub mod layers;
 mod phases;
 mod placing;
+mod project;
 mod publish;
 mod run;
 mod scratch;

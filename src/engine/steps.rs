@@ -6,12 +6,13 @@ use std::path::Path;
 
 use super::file_systems::{self, content};
 use super::site::Site;
-use super::{EngineError, artifacts, disk_image};
+use super::{EngineError, artifacts, disk_image, project};
 use crate::disk::DiskError;
 use crate::host::Host;
 use crate::installer::{self, InstallError, Request};
 use crate::output::{self, OutputError};
 use crate::plan::{Action, CleanUp, Image, PlanError, RootPassword, TreeSource};
+use crate::scripts::sources::SourcesError;
 use crate::scripts::{self, ScriptError};
 use crate::tree::{self, CleanPackageMetadata, CopyOptions, Root, TreeError};
 
@@ -25,6 +26,8 @@ pub enum StepError {
     Install(#[from] InstallError),
     /// A script of the project.
     Script(#[from] ScriptError),
+    /// The project's sources.
+    Sources(#[from] SourcesError),
     /// The disk image.
     Disk(#[from] DiskError),
     /// Another artifact.
@@ -50,6 +53,10 @@ pub(super) fn perform(
         Action::Install(request) => return install(request, site, host),
         Action::AddPackages(request) => return add_packages(request, site, host),
         Action::Prepare(script) => scripts::prepare(script, &site.tree, host)?,
+        Action::KeepHeaders(directory) => project::keep_headers(directory, site, host)?,
+        Action::CopySources(sources) => return project::copy_sources(sources, site, host),
+        Action::Build(run) => project::build(run, site, host)?,
+        Action::InstallResult(from) => return project::install(from.as_deref(), site, host),
         Action::Identify(identity) => {
             let (id, version) = (identity.id.as_deref(), identity.version.as_deref());
             if !tree::set_image_version(&root()?, id, version)? {

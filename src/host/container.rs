@@ -17,6 +17,7 @@ pub struct Container {
     binds: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     directory: Option<PathBuf>,
+    dropped: Vec<&'static str>,
 }
 
 impl Container {
@@ -29,6 +30,7 @@ impl Container {
             binds: Vec::new(),
             environment: Vec::new(),
             directory: None,
+            dropped: Vec::new(),
         }
     }
 
@@ -75,6 +77,13 @@ impl Container {
         self
     }
 
+    /// Keeps the command from ever having this capability (`CAP_MKNOD`).
+    #[must_use]
+    pub fn drop_capability(mut self, name: &'static str) -> Self {
+        self.dropped.push(name);
+        self
+    }
+
     /// The command that runs `program` inside.
     #[must_use]
     pub fn command<S: AsRef<OsStr>>(
@@ -108,6 +117,9 @@ impl Container {
             }
         } else {
             command = command.arg("--private-network");
+        }
+        if !self.dropped.is_empty() {
+            command = command.arg(format!("--drop-capability={}", self.dropped.join(",")));
         }
         if let Some(directory) = &self.directory {
             command = command.arg(option("--chdir=", directory.as_os_str()));

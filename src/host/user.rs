@@ -1,8 +1,11 @@
 //! Who called this program: root itself, or somebody through sudo, doas or pkexec.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, User};
+
+use super::Command;
 
 /// The user on whose behalf root acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,36 @@ pub struct CallingUser {
     pub name: Option<String>,
     /// Home directory, when the user database knows one.
     pub home: Option<PathBuf>,
+}
+
+impl CallingUser {
+    /// The user with this number, whether the user database knows it or not. `None` for root.
+    #[must_use]
+    pub fn with_uid(uid: u32) -> Option<Self> {
+        let number = uid.to_string();
+        from_variables(
+            |name| (name == "SUDO_UID").then(|| number.clone()),
+            |uid| User::from_uid(Uid::from_raw(uid)).ok().flatten(),
+            |_| None,
+        )
+    }
+
+    /// A command that runs `program` as this user, with nothing of root's rights. It takes `setpriv`.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let groups = match self.name {
+            Some(_) => "--init-groups",
+            None => "--clear-groups",
+        };
+        let command = Command::new("setpriv")
+            .arg(format!("--reuid={}", self.uid))
+            .arg(format!("--regid={}", self.gid))
+            .args([groups, "--"])
+            .arg(program);
+        // Without one of its own it must not look for its settings in root's.
+        let home = self.home.as_deref().unwrap_or(Path::new("/nonexistent"));
+        command.env("HOME", home)
+    }
 }
 
 /// Whether this process may do what only root may.

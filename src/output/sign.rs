@@ -90,20 +90,7 @@ impl Signer {
     fn command(&self) -> Command {
         let mut command = match &self.user {
             None => Command::new("gpg"),
-            Some(user) => {
-                let groups = match user.name {
-                    Some(_) => "--init-groups",
-                    None => "--clear-groups",
-                };
-                let command = Command::new("setpriv")
-                    .arg(format!("--reuid={}", user.uid))
-                    .arg(format!("--regid={}", user.gid))
-                    .args([groups, "--", "gpg"]);
-                match &user.home {
-                    Some(home) => command.env("HOME", home),
-                    None => command,
-                }
-            }
+            Some(user) => user.command("gpg"),
         };
         if let Some(terminal) = &self.terminal {
             command = command.env("GPG_TTY", terminal);

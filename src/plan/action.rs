@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::{Image, Reading};
 use crate::config::values::Secret;
 use crate::installer::Request;
-use crate::scripts::Script;
+use crate::scripts::sources::Sources;
+use crate::scripts::{BuildScript, Script};
 
 /// Everything a build can do, with all that is needed to do it.
 #[derive(Debug, Serialize)]
@@ -22,6 +23,14 @@ pub enum Action {
     AddPackages(Request),
     /// Runs the prepare script inside, with network.
     Prepare(Script),
+    /// Keeps the header files of the tree in this directory of the host.
+    KeepHeaders(PathBuf),
+    /// Copies the sources in.
+    CopySources(Sources),
+    /// Runs the build script inside.
+    Build(BuildRun),
+    /// Copies in what the build script put into this directory of the host, or the build's own.
+    InstallResult(Option<PathBuf>),
     /// Copies an extra tree in.
     CopyExtra(TreeSource),
     /// Says in os-release which image this is.
@@ -61,6 +70,17 @@ pub enum Action {
 pub struct TreeSource {
     /// Its path on the host.
     pub path: PathBuf,
+}
+
+/// A run of the build script.
+#[derive(Clone, Debug, Serialize)]
+pub struct BuildRun {
+    /// The script.
+    pub script: BuildScript,
+    /// Sources that it is shown: those that are not copied.
+    pub shown: Option<PathBuf>,
+    /// The directory of the host that is `$DESTDIR`; none for one of the build's own.
+    pub destination: Option<PathBuf>,
 }
 
 /// What os-release and the manifest say about the image.
@@ -125,6 +145,10 @@ impl Action {
             }
             Self::AddPackages(_) => "Installing the packages of the build script".into(),
             Self::Prepare(_) => "Running the prepare script".into(),
+            Self::KeepHeaders(_) => "Keeping the header files".into(),
+            Self::CopySources(_) => "Copying the sources".into(),
+            Self::Build(_) => "Running the build script".into(),
+            Self::InstallResult(_) => "Adding what the build script made".into(),
             Self::CopyExtra(tree) => format!("Copying {}", tree.shown()),
             Self::Identify(_) => "Naming the image".into(),
             Self::SetHostname(_) => "Setting the host name".into(),

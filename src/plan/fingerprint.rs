@@ -105,3 +105,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+#[path = "fingerprint_tests.rs"]
+mod tests;

@@ -11,6 +11,7 @@ mod partitions;
 mod phases;
 mod requirements;
 mod source_trees;
+mod sources;
 
 use std::path::PathBuf;
 
@@ -19,7 +20,7 @@ use uuid::Uuid;
 use crate::config::{Config, ConfigError};
 use crate::host::printable_path;
 
-pub use action::{Action, CleanUp, Identity, Manifest, RootPassword, TreeSource};
+pub use action::{Action, BuildRun, CleanUp, Identity, Manifest, RootPassword, TreeSource};
 pub use artifacts::Reading;
 pub use fingerprint::{Fingerprint, LayerIdentity, identify};
 pub use image::{Disk, Image};

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Action, CleanUp, Identity, Image, Manifest, RootPassword, TreeSource, artifacts};
+use super::sources::sources;
+use super::{
+    Action, BuildRun, CleanUp, Identity, Image, Manifest, RootPassword, TreeSource, artifacts,
+};
 use crate::config::Config;
-use crate::config::values::{ManifestFormat, Secret, Tristate};
+use crate::config::values::{ManifestFormat, Secret, SourceTransfer, Tristate};
 use crate::installer::Request;
-use crate::scripts::Script;
+use crate::scripts::{BuildScript, Script};
 
 /// Which image a step works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -52,6 +55,27 @@ fn development_phase(config: &Config) -> Vec<Action> {
     if let Some(path) = &config.finalize_script {
         actions.push(Action::Finalize(script(config, path, "build")));
     }
+    if let Some(directory) = &config.include_directory {
+        // Before the script: editors are of use above all while it fails.
+        actions.push(Action::KeepHeaders(directory.clone()));
+    }
+    if let Some(path) = &config.build_script {
+        let shown = config.source_file_transfer == SourceTransfer::Mount;
+        if !shown {
+            let sources = sources(config, config.source_file_transfer);
+            actions.push(Action::CopySources(sources));
+        }
+        actions.push(Action::Build(BuildRun {
+            script: BuildScript {
+                script: script(config, path, "build"),
+                with_docs: config.with_docs,
+                with_tests: config.with_tests,
+                build_directory: config.build_directory.clone(),
+            },
+            shown: shown.then(|| config.build_sources.clone()),
+            destination: config.install_directory.clone(),
+        }));
+    }
     actions
 }
 
@@ -63,6 +87,12 @@ fn final_phase(config: &Config, request: &Request, image: Image) -> Vec<Action> 
     if locked {
         // Before the extra trees: somebody who brings a shadow file of his own means it.
         actions.push(Action::SetRootPassword(RootPassword::Locked));
+    }
+    if config.build_script.is_some() {
+        actions.push(Action::InstallResult(config.install_directory.clone()));
+    }
+    if let Some(transfer) = config.source_file_transfer_final {
+        actions.push(Action::CopySources(sources(config, transfer)));
     }
     actions.extend(trees(&config.extra_trees).map(Action::CopyExtra));
     if config.image_id.is_some() || config.image_version.is_some() {

@@ -23,7 +23,9 @@ fn needed(action: &Action) -> Vec<String> {
         Action::Postinst(_)
         | Action::Prepare(_)
         | Action::AddPackages(_)
+        | Action::Build(_)
         | Action::RemovePackages(_) => vec!["systemd-nspawn".to_owned()],
+        Action::CopySources(sources) => sources.tools().iter().map(ToString::to_string).collect(),
         Action::WriteImage(image) => image.tools(),
         Action::ConvertImage => vec!["qemu-img".to_owned()],
         _ => Vec::new(),

@@ -19,6 +19,6 @@ pub fn finalize(
         command = command.env(name, value);
     }
     host.run(command.env("BUILDROOT", root))
-        .map_err(|e| failed("FinalizeScript", script, e))?;
+        .map_err(|e| failed("FinalizeScript", "", script, e))?;
     Ok(())
 }

@@ -1,23 +1,34 @@
 //! A project's own scripts: where they run and what they see.
 
+mod build;
+mod destination;
 mod finalize;
+mod headers;
+mod inside;
+mod interpreter;
 mod postinst;
+mod prepare;
+pub mod sources;
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::host::{CommandError, printable_path};
+use crate::host::{CommandError, HostError, printable_path};
 
+pub use build::{BuildScript, Workplace, build};
+pub use destination::{install, is_empty};
 pub use finalize::finalize;
-pub use postinst::{postinst, prepare};
+pub use headers::keep_headers;
+pub use postinst::postinst;
+pub use prepare::prepare;
 
 /// A script of the project and what it is given.
 #[derive(Clone, Debug, Serialize)]
 pub struct Script {
     /// The executable file on the host.
     pub path: PathBuf,
-    /// Its one argument, the phase: `build` or `final`.
+    /// The phase, `build` or `final`: its one argument, unless it is the build script.
     pub argument: &'static str,
     /// Variables that the settings ask for, then those that this program sets.
     pub environment: Vec<(String, String)>,
@@ -29,28 +40,111 @@ pub struct Script {
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
     /// It ended with a failure.
-    #[error("{name}={} {argument}", printable_path(path))]
+    #[error("{name}={} ({argument}){hint}", printable_path(path))]
     Failed {
         /// The setting that names it.
         name: &'static str,
         /// The script.
         path: PathBuf,
-        /// Its argument.
+        /// The phase.
         argument: &'static str,
+        /// What to do about it, as a line of its own, or nothing.
+        hint: String,
         /// How it ended.
         #[source]
         source: CommandError,
     },
+    /// Its first line keeps it from being started.
+    #[error("cannot run {}: {problem}", printable_path(path))]
+    FirstLine {
+        /// The script.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// The tree could not be made ready for it.
     #[error(transparent)]
     Tree(#[from] crate::tree::TreeError),
+    /// The operating system refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The build was interrupted.
+    #[error("interrupted")]
+    Cancelled,
 }
 
-fn failed(name: &'static str, script: &Script, source: CommandError) -> ScriptError {
+/// The status with which shells say that there is no such program.
+const NO_PROGRAM: i32 = 127;
+
+/// What programs say that have no network.
+const NO_NETWORK: [&str; 6] = [
+    "Temporary failure in name resolution",
+    "Temporary failure resolving",
+    "Could not resolve",
+    "Name or service not known",
+    "Network is unreachable",
+    "network is unreachable",
+];
+
+fn failed(
+    name: &'static str,
+    packages: &'static str,
+    script: &Script,
+    source: CommandError,
+) -> ScriptError {
+    let hint = match &source {
+        CommandError::Cancelled => return ScriptError::Cancelled,
+        CommandError::Failed { code, tail, .. } => hint(*code, tail, packages, script.network),
+        _ => None,
+    };
     ScriptError::Failed {
         name,
         path: script.path.clone(),
         argument: script.argument,
+        hint: hint.map(|h| format!("\n{h}")).unwrap_or_default(),
         source,
+    }
+}
+
+/// What the end of a script means for someone who wrote a settings file.
+fn hint(code: Option<i32>, tail: &str, packages: &str, network: bool) -> Option<String> {
+    if !network && NO_NETWORK.iter().any(|words| tail.contains(words)) {
+        return Some("the script has no network; WithNetwork=yes gives it one".to_owned());
+    }
+    (code == Some(NO_PROGRAM) && !packages.is_empty()).then(|| {
+        format!("a program that the script calls is not in the image; {packages}= adds packages")
+    })
+}
+
+/// The setting that brings packages into the image in which a script runs.
+fn packages_of(script: &Script) -> &'static str {
+    match script.argument {
+        "final" => "Packages",
+        _ => "BuildPackages",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_that_have_a_usual_cause_name_it() {
+        for (code, tail, network, part) in [
+            (127, "\n  meson: not found", false, "BuildPackages= adds"),
+            (
+                1,
+                "\n  curl: (6) Could not resolve host: x",
+                false,
+                "WithNetwork=yes",
+            ),
+            (1, "\n  curl: (6) Could not resolve host: x", true, ""),
+            (2, "\n  error", false, ""),
+        ] {
+            let found = hint(Some(code), tail, "BuildPackages", network).unwrap_or_default();
+            assert_eq!(part.is_empty(), found.is_empty(), "{tail}: {found}");
+            assert!(found.contains(part), "{tail}: {found}");
+        }
+        assert_eq!(hint(Some(127), "", "", false), None);
     }
 }

@@ -12,6 +12,7 @@ mod describe;
 mod docs;
 mod error;
 mod files;
+mod give;
 mod globs;
 mod hostname;
 mod listing;

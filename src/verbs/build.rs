@@ -280,9 +280,20 @@ fn make_directories(
     names: &Artifacts,
     owner: Option<(u32, u32)>,
 ) -> Result<(), VerbError> {
-    let workspace = config.workspace_directory.as_deref();
-    let wanted = [Some(names.directory()), config.cache.as_deref(), workspace];
-    for path in wanted.into_iter().flatten() {
+    let of_scripts = [
+        &config.build_directory,
+        &config.install_directory,
+        &config.include_directory,
+    ];
+    let of_scripts = of_scripts
+        .into_iter()
+        .filter(|_| config.build_script.is_some());
+    let wanted = [&config.cache, &config.workspace_directory]
+        .into_iter()
+        .chain(of_scripts)
+        .filter_map(Option::as_deref);
+    let wanted = std::iter::once(names.directory()).chain(wanted);
+    for path in wanted {
         make_owned(path, owner).map_err(|source| VerbError::Directory {
             path: path.to_owned(),
             source,

@@ -100,6 +100,12 @@ keywords! {
 
 keyword_value!(Distribution, BootProtocol, SourceTransfer, ManifestFormat);
 
+impl serde::Serialize for SourceTransfer {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 impl Value for Encrypt {
     const SHAPE: Shape = Shape::Switch;
 

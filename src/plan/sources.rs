@@ -1,0 +1,52 @@
+//! Which sources go into an image, and what never does.
+
+use std::path::PathBuf;
+
+use crate::config::Config;
+use crate::config::values::SourceTransfer;
+use crate::output::Artifacts;
+use crate::scripts::sources::Sources;
+
+/// What a project's directory has of this program's, none of which are sources: what builds keep
+/// there, and secrets.
+const OF_PROJECTS: [&str; 10] = [
+    "mkosi.builddir",
+    "mkosi.cache",
+    "mkosi.includedir",
+    "mkosi.installdir",
+    "mkosi.output",
+    "mkosi.passphrase",
+    "mkosi.rootpw",
+    "mkosi.secure-boot.key",
+    "mkosi.secureboot.key",
+    "mkosi.workspace",
+];
+
+/// The sources of a configuration, transferred in this way.
+pub(super) fn sources(config: &Config, transfer: SourceTransfer) -> Sources {
+    let places = [&config.project.directory, &config.build_sources];
+    let named = places
+        .iter()
+        .flat_map(|place| OF_PROJECTS.iter().map(|name| place.join(name)));
+    let set = [
+        &config.build_directory,
+        &config.cache,
+        &config.include_directory,
+        &config.install_directory,
+        &config.output_directory,
+        &config.workspace_directory,
+        &config.secure_boot_key,
+        &config.project.passphrase,
+    ];
+    let mut left_out: Vec<PathBuf> = named
+        .chain(set.into_iter().flatten().cloned())
+        .chain(Artifacts::new(&config.output).all())
+        .collect();
+    left_out.sort();
+    left_out.dedup();
+    Sources {
+        path: config.build_sources.clone(),
+        transfer,
+        left_out,
+    }
+}
