@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::targets::Target;
+use crate::config::Config;
 use crate::host::printable_path;
 use crate::output::Artifacts;
 use crate::plan::Plan;
@@ -63,12 +64,33 @@ pub fn collisions(targets: &[(&Target, &Plan)]) -> Vec<String> {
                 } else {
                     format!("{files} collide: one would remove {path}, which the other writes")
                 };
-                let hint = "give one of them another Output= or OutputDirectory=";
+                let setting = targets
+                    .get(number)
+                    .and_then(|(target, _)| {
+                        kept_by_scripts(&target.config)
+                            .find(|(directory, _)| real(directory) == contested)
+                    })
+                    .map_or("Output= or OutputDirectory=", |(_, setting)| setting);
+                let hint = format!("give one of them another {setting}");
                 found.push((first, second, format!("{what}; {hint}")));
             }
         }
     }
     found.into_iter().map(|(_, _, message)| message).collect()
+}
+
+/// Directories that the build script of a configuration fills, with their settings. The build
+/// directory is not among them: who uses it locks it.
+fn kept_by_scripts(config: &Config) -> impl Iterator<Item = (&Path, &'static str)> {
+    let directories = [
+        (&config.install_directory, "InstallDirectory="),
+        (&config.include_directory, "IncludeDirectory="),
+    ];
+    let scripted = config.build_script.is_some();
+    directories
+        .into_iter()
+        .filter(move |_| scripted)
+        .filter_map(|(directory, setting)| Some((directory.as_deref()?, setting)))
 }
 
 fn claims(target: &Target, plan: &Plan) -> Claims {
@@ -84,6 +106,7 @@ fn claims(target: &Target, plan: &Plan) -> Claims {
     if config.split_artifacts {
         writes.extend([names.split_root(), names.split_verity()]);
     }
+    writes.extend(kept_by_scripts(config).map(|(directory, _)| directory.to_owned()));
     // Checksums that are not this image's own are left alone.
     let common = [names.checksums(), names.signature()];
     let mut replaces = names.all();
@@ -167,6 +190,17 @@ mod tests {
         ] {
             assert_eq!(collide(one, two), None, "{one} {two}");
         }
+    }
+
+    #[test]
+    fn scripts_that_fill_one_directory() {
+        let args =
+            |output: &str| format!("-o @/{output} --build-script=/bin/true --install-dir=@/kept");
+        assert_eq!(
+            collide(&args("a"), &args("b")).as_deref(),
+            Some("a and b would both write @/kept; give one of them another InstallDirectory=")
+        );
+        assert_eq!(collide(&args("a"), "-o @/b --install-dir=@/kept"), None);
     }
 
     #[test]

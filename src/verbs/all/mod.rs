@@ -16,6 +16,7 @@ use super::{VerbError, clean, exit, terminal};
 use crate::cli::{Invocation, Progress, Verb};
 use crate::config::Context;
 use crate::host::{Cancel, is_root, set_umask, signals};
+use crate::output::Artifacts;
 
 use complaints::Complaints;
 use run::{Job, Report, Workers};
@@ -97,6 +98,13 @@ fn prepare(targets: &[Target], context: &Context) -> Result<(Vec<Prepared>, Vec<
     }
     if !wrong.is_empty() {
         return Err(refuse(&wrong));
+    }
+    let outputs: Vec<PathBuf> = targets
+        .iter()
+        .flat_map(|target| Artifacts::new(&target.config.output).all())
+        .collect();
+    for build in &mut builds {
+        build.plan.leave_out(&outputs);
     }
     let layers = match shared::layers(targets, &builds) {
         Ok(layers) => layers.map_err(|wrong| refuse(&wrong))?,
