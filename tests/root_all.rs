@@ -76,13 +76,13 @@ fn root_images_share_their_base_and_fail_alone() {
         "mkosi.files/mkosi.bad",
         fs::read_to_string(project.path().join("mkosi.files/mkosi.dir"))
             .unwrap()
-            .replace("Output=dir", "Output=bad\nPostInstallationScript=fail"),
+            .replace("Output=dir", "Output=bad\n[Packages]\nPostInstallationScript=fail\n[Output]"),
     );
     project.script("fail", "#!/bin/sh\necho on purpose\nexit 1\n");
     let run = project.run(&["--all"]);
     run.exits(1)
         .says("mkosi: error: bad: Running the post-installation script failed")
-        .says("\n  on purpose")
+        .says("\n    on purpose\n")
         .says("[bad] Error: Running the post-installation script failed");
     assert_eq!(installations(&run.stderr), 1, "{}", run.stderr);
     let table = table(&run.stderr);

@@ -18,7 +18,7 @@ use crate::config::Context;
 use crate::host::{Cancel, is_root, set_umask, signals};
 use crate::output::Artifacts;
 
-use complaints::Complaints;
+pub use complaints::Complaints;
 use run::{Job, Report, Workers};
 use shared::{Layers, Shared};
 use table::{Outcome, Row};
