@@ -108,6 +108,11 @@ fn install(request: &Request, site: &Site<'_>, host: &Host) -> Result<String, St
         .install(request, &installer_site(site), host)?;
     let root = Root::open(&site.tree)?;
     tree::remove_host_keys(&root, host.report.as_ref(), &host.cancel)?;
+    if !(request.with_docs || request.with_changelogs) {
+        // What was unpacked before dpkg was told to leave it out. It would only be in the way of every
+        // build that begins from this tree.
+        tree::remove_docs(&root, &host.cancel)?;
+    }
     Ok(format!("with {}", site.build.installer.name()))
 }
 

@@ -108,3 +108,156 @@ fn victims(layers: &[Entry], excess: u64) -> Vec<&Entry> {
     });
     order
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::super::record::{Record, Uses};
+    use super::super::store::{Found, TREE};
+    use super::*;
+    use crate::host::{Cancel, Host, HostRunner, Quiet};
+    use crate::plan::{LayerIdentity, LayerKind};
+    use crate::tree::survey;
+
+    fn name(letter: char) -> Fingerprint {
+        Fingerprint::from_text(&letter.to_string().repeat(64)).unwrap()
+    }
+
+    /// Puts a layer there that says it takes `size` bytes and was last used at `used`, for `output`.
+    fn put(store: &Store, letter: char, parent: Option<char>, size: u64, used: u64, output: &str) {
+        let path = store.place(&name(letter));
+        fs::create_dir_all(path.join(TREE).join("etc")).unwrap();
+        let identity = LayerIdentity {
+            kind: match parent {
+                None => LayerKind::Base,
+                Some(_) => LayerKind::Development,
+            },
+            fingerprint: name(letter),
+            parent: parent.map(name),
+            inputs: Vec::new(),
+        };
+        let survey = survey(&path.join(TREE), &Cancel::default()).unwrap();
+        let record = Record {
+            size,
+            created: 0,
+            ..Record::new(&identity, parent.is_none(), &survey)
+        };
+        record.write(&path).unwrap();
+        Uses::add(&path, output).unwrap();
+        let mut uses = Uses::read(&path);
+        uses.last_used = used;
+        fs::write(
+            path.join("uses.json"),
+            serde_json::to_string(&uses).unwrap(),
+        )
+        .unwrap();
+    }
+
+    fn letters(store: &Path) -> String {
+        let names = fs::read_dir(store).unwrap().map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            name.chars().next().unwrap()
+        });
+        let mut letters: Vec<char> = names.collect();
+        letters.sort_unstable();
+        letters.into_iter().collect()
+    }
+
+    /// Two bases, of which the older one has two development layers, and a third base.
+    fn store(dir: &Path) -> Store {
+        let store = Store::in_directory(dir);
+        put(&store, 'a', None, 100, 1, "one");
+        put(&store, 'b', None, 100, 2, "two");
+        put(&store, 'c', Some('a'), 50, 3, "one");
+        put(&store, 'd', Some('a'), 50, 5, "three");
+        put(&store, 'e', None, 100, 4, "four");
+        store
+    }
+
+    #[test]
+    fn the_least_recently_used_goes_first_and_never_what_others_lie_on() {
+        for (limit, left) in [
+            (400, "abcde"),
+            (399, "acde"),
+            (300, "acde"),
+            (299, "ade"),
+            (250, "ade"),
+            (249, "ad"),
+            (149, "a"),
+            (99, ""),
+            (0, ""),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = store(dir.path());
+            store.shrink(limit, &Quiet).unwrap();
+            assert_eq!(letters(store.path()), left, "{limit}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_use_stays_with_what_it_lies_on() {
+        let host = Host::new(Arc::new(HostRunner), Arc::new(Quiet), Cancel::default());
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let held = match store.find(&name('c'), &host).unwrap() {
+            Found::Layer(held) => held,
+            other => panic!("{other:?}"),
+        };
+        store.shrink(0, &Quiet).unwrap();
+        assert_eq!(letters(store.path()), "ac");
+        assert!(held.tree().is_dir());
+        assert!(!store.remove(&held.path, &Quiet).unwrap());
+        drop(held);
+        store.shrink(0, &Quiet).unwrap();
+        assert_eq!(letters(store.path()), "");
+    }
+
+    #[test]
+    fn what_is_of_no_use_goes_whatever_the_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        fs::write(store.place(&name('b')).join("layer.json"), "{").unwrap();
+        fs::remove_dir_all(store.place(&name('a'))).unwrap();
+        store.shrink(u64::MAX, &Quiet).unwrap();
+        assert_eq!(letters(store.path()), "e");
+    }
+
+    #[test]
+    fn what_an_output_was_built_from_goes_with_what_lies_on_it() {
+        for (output, left) in [
+            ("two", "acde"),
+            ("three", "abce"),
+            ("one", "be"),
+            ("none", "abcde"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = store(dir.path());
+            store.remove_of(output, &Quiet).unwrap();
+            assert_eq!(letters(store.path()), left, "{output}");
+        }
+    }
+
+    #[test]
+    fn damage_is_found() {
+        let host = Host::new(Arc::new(HostRunner), Arc::new(Quiet), Cancel::default());
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let found = |letter| store.find(&name(letter), &host).unwrap();
+        assert!(matches!(found('f'), Found::Nothing));
+        assert!(matches!(found('a'), Found::Layer(_)));
+        fs::remove_dir(store.place(&name('a')).join("tree/etc")).unwrap();
+        assert!(matches!(found('a'), Found::Damaged(_)));
+        fs::copy(
+            store.place(&name('b')).join("layer.json"),
+            store.place(&name('e')).join("layer.json"),
+        )
+        .unwrap();
+        assert!(
+            matches!(found('e'), Found::Damaged(_)),
+            "the record of another one"
+        );
+    }
+}

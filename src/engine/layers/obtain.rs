@@ -13,7 +13,7 @@ use crate::engine::scratch::Scratch;
 use crate::engine::site::Site;
 use crate::engine::working_tree::WorkingTree;
 use crate::engine::{EngineError, Progress, StepError};
-use crate::host::{Host, Lock, human_duration};
+use crate::host::{Host, HostError, Lock, human_duration};
 use crate::plan::{self, Layer, LayerIdentity};
 use crate::tree;
 
@@ -156,7 +156,20 @@ impl Work<'_, '_> {
         lowers: &[PathBuf],
     ) -> Result<(Ground, bool), BuildError> {
         let place = self.caching.store.place(&identity.fingerprint);
-        let _lock = Lock::wait(&place, "mkosi build", self.host).map_err(EngineError::Host)?;
+        let _lock = match Lock::acquire(&place, "mkosi build") {
+            Err(HostError::Locked { .. }) => {
+                let name = identity.kind.name();
+                let step = self.progress.begin(&format!(
+                    "Waiting for another run that makes the {name} tree"
+                ));
+                let host = self.host.clone().with_report(step.report());
+                let lock = Lock::wait(&place, "mkosi build", &host);
+                let lock = lock.map_err(EngineError::Host)?;
+                step.finish("");
+                lock
+            }
+            other => other.map_err(EngineError::Host)?,
+        };
         match self.find(identity)? {
             Some(held) => Ok((Ground::Kept(held), true)),
             None => Ok((self.make(layer, identity, lowers)?, false)),
