@@ -1,6 +1,7 @@
 //! What the user asked for.
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use crate::config::Request;
@@ -91,6 +92,8 @@ pub struct Globals {
     pub all: bool,
     /// Where `all` looks; relative to `directory`.
     pub all_directory: PathBuf,
+    /// How many images `all` builds at a time; as many as there are processors when not given.
+    pub jobs: Option<NonZeroUsize>,
     /// Print every command that is run.
     pub debug_run: bool,
     /// Answer in JSON.
@@ -107,6 +110,7 @@ impl Default for Globals {
             directory: None,
             all: false,
             all_directory: "mkosi.files".into(),
+            jobs: None,
             debug_run: false,
             json: false,
             progress: Progress::Auto,

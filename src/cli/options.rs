@@ -9,6 +9,7 @@ pub(super) enum Id {
     Default,
     All,
     AllDirectory,
+    Jobs,
     Debug,
     Json,
     Progress,
@@ -90,6 +91,15 @@ pub(super) static OPTIONS: &[GlobalOption] = &[
         "all-directory",
         "PATH",
         "Where --all looks (default: mkosi.files)",
+    ),
+    short(
+        'j',
+        word(
+            Id::Jobs,
+            "jobs",
+            "NUMBER",
+            "How many images --all builds at a time (default: the number of processors)",
+        ),
     ),
     GlobalOption {
         id: Id::Debug,

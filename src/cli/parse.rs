@@ -47,6 +47,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Cli
                     globals.all_directory =
                         path(&value).unwrap_or(Globals::default().all_directory);
                 }
+                Id::Jobs => {
+                    let number = value.parse().map_err(|_| {
+                        bad("expected how many images to build at a time, at least 1".into())
+                    })?;
+                    globals.jobs = Some(number);
+                }
                 Id::Debug => {
                     globals.debug_run = debug(&value).ok_or_else(|| bad("expected run".into()))?
                 }
@@ -138,6 +144,8 @@ fn verb(matches: &ArgMatches) -> Result<(Verb, Vec<OsString>), CliError> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
 
     fn parsed(args: &str) -> Result<Invocation, CliError> {
@@ -221,7 +229,7 @@ mod tests {
     #[test]
     fn other_options_are_read() {
         let invocation = parsed(
-            "-C dir --default=file -a --all-directory=all --debug=run --json --progress=plain -v",
+            "-C dir --default=file -a --all-directory=all -j3 --debug=run --json --progress=plain -v",
         )
         .unwrap();
         assert_eq!(invocation.request.settings_file, Some("file".into()));
@@ -229,6 +237,7 @@ mod tests {
             directory: Some("dir".into()),
             all: true,
             all_directory: "all".into(),
+            jobs: NonZeroUsize::new(3),
             debug_run: true,
             json: true,
             progress: Progress::Plain,
@@ -281,6 +290,9 @@ mod tests {
             ),
             ("--debug=disk", "--debug=disk: expected run"),
             ("--json=perhaps", "--json=perhaps: expected yes"),
+            ("-j0", "--jobs=0: expected how many images"),
+            ("--jobs=many", "--jobs=many: expected how many images"),
+            ("-j", "--jobs needs a value, as in --jobs=…"),
         ] {
             let error = parsed(args)
                 .err()

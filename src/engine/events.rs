@@ -1,5 +1,6 @@
 //! What happens during a build, as data; how it is shown is a matter of the [`Sink`].
 
+mod board;
 mod display;
 mod json;
 mod paint;
@@ -7,21 +8,24 @@ mod plain;
 mod progress;
 mod size;
 mod terminal;
+mod wire;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
-pub use display::{Display, Shown};
+pub use board::Board;
+pub use display::{Display, Shown, shortened};
 pub use json::Json;
 pub use plain::Plain;
 pub use progress::{Progress, Step};
 pub use size::human_size;
 pub use terminal::Terminal;
+pub use wire::{Message, Wire};
 
 /// A file or tree that a build published.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
     /// Where it is.
     #[serde(serialize_with = "lossy")]
@@ -40,13 +44,25 @@ fn lossy<S: Serializer>(path: &std::path::Path, to: S) -> Result<S::Ok, S::Error
 ///
 /// As JSON, an object with the member `event` (the variant's name in kebab-case) beside the
 /// variant's own.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
+    /// The build cannot begin before another image's has made what both are based on.
+    Waiting {
+        /// The other image.
+        builder: String,
+    },
     /// The build of an image begins.
     BuildBegun {
         /// How many steps it will take.
         steps: usize,
+    },
+    /// A tree of packages is there, on which this image and others can be based.
+    LayerReady {
+        /// Which one: `base` or `development`.
+        layer: String,
+        /// Whether it was there before.
+        reused: bool,
     },
     /// A step begins.
     StepBegun {
@@ -96,7 +112,7 @@ pub enum Event {
         /// How long it took.
         seconds: f64,
         /// More about it, such as `cache hit` or a size.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
     },
     /// A step could not do its work.

@@ -31,7 +31,7 @@ use super::signals::INTERRUPTED;
 use super::{HostError, user};
 
 /// The exit status of a worker that panicked, as Rust programs have it.
-const PANICKED: u8 = 101;
+pub(super) const PANICKED: u8 = 101;
 /// Where systemd-nspawn keeps its run-time files; it would leave some on the host after a SIGKILL.
 const NSPAWN_STATE: &str = "/run/systemd/nspawn";
 
@@ -49,6 +49,11 @@ pub fn outer_pid() -> u32 {
         0 => std::process::id(),
         pid => pid,
     }
+}
+
+/// This process is a worker of `pid`, which the user started.
+pub(super) fn set_outer(pid: Pid) {
+    OUTER.store(pid.as_raw().unsigned_abs(), Ordering::Relaxed);
 }
 
 /// Whether this process works inside [`isolate`].
@@ -75,7 +80,8 @@ pub fn is_isolated() -> bool {
 pub fn isolate(work: impl FnOnce() -> u8) -> Result<u8, HostError> {
     let failed = |action| move |errno: Errno| namespace_error(action, errno.into());
     only_one_thread()?;
-    OUTER.store(std::process::id(), Ordering::Relaxed);
+    // Where this process is itself a worker, the user started another one.
+    let _ = OUTER.compare_exchange(0, std::process::id(), Ordering::Relaxed, Ordering::Relaxed);
     let own_pids = File::open("/proc/self/ns/pid")
         .map_err(|e| namespace_error("look at the process namespace", e))?;
     let watched = Watched::begin().map_err(failed("wait for signals"))?;
@@ -108,7 +114,7 @@ pub fn isolate(work: impl FnOnce() -> u8) -> Result<u8, HostError> {
 }
 
 /// Fork copies one thread only: locks that others hold would stay locked for ever.
-fn only_one_thread() -> Result<(), HostError> {
+pub(super) fn only_one_thread() -> Result<(), HostError> {
     let threads = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
     if threads == 1 {
         return Ok(());
@@ -117,13 +123,13 @@ fn only_one_thread() -> Result<(), HostError> {
     Err(namespace_error("start the build process", source))
 }
 
-fn pipe() -> Result<(File, File), HostError> {
+pub(super) fn pipe() -> Result<(File, File), HostError> {
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|e| namespace_error("make a pipe", e.into()))?;
     Ok((File::from(reader), File::from(writer)))
 }
 
-fn namespace_error(action: &'static str, source: io::Error) -> HostError {
+pub(super) fn namespace_error(action: &'static str, source: io::Error) -> HostError {
     let refused = source.kind() == io::ErrorKind::PermissionDenied;
     // The kernel changes the propagation of mount points only, and "/" of a chroot is rarely one.
     let chroot = action == SEPARATE && source.kind() == io::ErrorKind::InvalidInput;
@@ -254,7 +260,7 @@ fn outer(watched: &Watched, init: Pid, mut told: File) -> Result<u8, HostError> 
     }
 }
 
-fn killed(number: i32) -> HostError {
+pub(super) fn killed(number: i32) -> HostError {
     HostError::Killed {
         signal: signal_name(number),
         number,

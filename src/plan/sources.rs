@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::{Action, Plan};
 use crate::config::Config;
 use crate::config::values::SourceTransfer;
 use crate::output::Artifacts;
@@ -53,6 +54,19 @@ pub(super) fn sources(config: &Config, transfer: SourceTransfer) -> Sources {
         path: config.build_sources.clone(),
         transfer,
         left_out,
+    }
+}
+
+impl Plan {
+    /// Keeps more files and directories out of the sources: what other images of the same run write.
+    pub fn leave_out(&mut self, paths: &[PathBuf]) {
+        for step in &mut self.steps {
+            if let Action::CopySources(sources) = &mut step.action {
+                sources.left_out.extend_from_slice(paths);
+                sources.left_out.sort();
+                sources.left_out.dedup();
+            }
+        }
     }
 }
 

@@ -16,10 +16,11 @@ use crate::disk::Passphrase;
 use crate::engine::events::Shown;
 use crate::engine::layers::Store;
 use crate::engine::{
-    self, Artifact, Build, Caching, Display, Durability, Progress, PublishOptions, Sink,
+    self, Artifact, Build, Caching, Display, Durability, Progress, PublishOptions,
 };
 use crate::host::{
-    Host, Lock, calling_user, is_btrfs, is_root, namespace, remove_contents, set_umask, signals,
+    Host, HostError, Lock, calling_user, is_btrfs, is_root, namespace, remove_contents, set_umask,
+    signals,
 };
 use crate::installer::{self, Installer};
 use crate::output::{Artifacts, Signer, checksums};
@@ -27,8 +28,14 @@ use crate::plan::{self, Context, Plan};
 
 /// Builds the image of a configuration. The exit status is that of the program.
 pub fn run(config: &Config, context: &ConfigContext, globals: &Globals) -> u8 {
-    match prepare(config, context) {
-        Ok(prepared) => start(config, prepared, globals),
+    let prepared = check(config, context).and_then(|mut prepared| {
+        prepared
+            .ask(config, None, &mut Asked::default())
+            .map_err(|error| vec![error])?;
+        Ok(prepared)
+    });
+    match prepared {
+        Ok(prepared) => start(config, &prepared, globals),
         Err(errors) if errors.iter().any(VerbError::is_interruption) => {
             terminal::complain("interrupted");
             exit::INTERRUPTED
@@ -43,20 +50,26 @@ pub fn run(config: &Config, context: &ConfigContext, globals: &Globals) -> u8 {
 }
 
 /// A build whose configuration, output and tools were checked.
-struct Prepared {
-    plan: Plan,
+pub(super) struct Prepared {
+    /// What will be done.
+    pub(super) plan: Plan,
     context: Context,
     names: Artifacts,
     installer: Box<dyn Installer>,
     signer: Option<Signer>,
     host: Host,
     passphrase: Option<Passphrase>,
-    /// When this run began.
-    begun: SystemTime,
+    /// Whom what is made shall belong to.
+    owner: Option<(u32, u32)>,
+    /// Whether somebody else has dropped the caches that `-ff` and more drop.
+    pub(super) caches_dropped: bool,
+    /// Where trees with packages are kept, if they are.
+    pub(super) caching: Option<Caching>,
 }
 
-/// Checks everything that can be checked before work begins, and says all that is wrong at once.
-fn prepare(config: &Config, settings: &ConfigContext) -> Result<Prepared, Vec<VerbError>> {
+/// Checks everything that can be checked before work begins without asking anybody, and says all
+/// that is wrong at once.
+pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepared, Vec<VerbError>> {
     if !is_root() {
         return Err(vec![VerbError::NotRoot { verb: "build" }]);
     }
@@ -98,17 +111,11 @@ fn prepare(config: &Config, settings: &ConfigContext) -> Result<Prepared, Vec<Ve
     let Some(plan) = plan.filter(|_| errors.is_empty()) else {
         return Err(errors);
     };
-    // Last: nobody wants to be asked for a passphrase only to read of a mistake then.
-    if let Some(signer) = &signer {
-        signer
-            .check(&host)
-            .map_err(|error| vec![VerbError::Sign(error)])?;
-    }
-    let passphrase = if plan::encrypts(&plan) {
-        Some(passphrase::obtain(config).map_err(|error| vec![error])?)
-    } else {
-        None
-    };
+    let caching = config.incremental.then(|| Caching {
+        store: Store::in_directory(names.directory()),
+        limit: config.layers_size.bytes(),
+        not_before: config.force.drops_cached_images().then(begun),
+    });
     Ok(Prepared {
         plan,
         context,
@@ -116,9 +123,59 @@ fn prepare(config: &Config, settings: &ConfigContext) -> Result<Prepared, Vec<Ve
         installer,
         signer,
         host,
-        passphrase,
-        begun: begun(),
+        passphrase: None,
+        owner: (!config.no_chown)
+            .then(calling_user)
+            .flatten()
+            .map(|user| (user.uid, user.gid)),
+        caches_dropped: false,
+        caching,
     })
+}
+
+/// What was asked for other images of the same project, and need not be asked again.
+#[derive(Default)]
+pub(super) struct Asked {
+    /// The passphrase in the project's file.
+    from_file: Option<Passphrase>,
+    /// Keys that can sign.
+    keys: Vec<Option<String>>,
+}
+
+impl Prepared {
+    /// Asks for what only the user knows; questions name `image` where there are several. Last
+    /// before the work: nobody wants to be asked for a passphrase only to read of a mistake then.
+    pub(super) fn ask(
+        &mut self,
+        config: &Config,
+        image: Option<&str>,
+        asked: &mut Asked,
+    ) -> Result<(), VerbError> {
+        if let Some(signer) = &self.signer {
+            if !asked.keys.contains(&config.key) {
+                signer.check(&self.host).map_err(VerbError::Sign)?;
+                asked.keys.push(config.key.clone());
+            }
+        }
+        if plan::encrypts(&self.plan) {
+            let from_file = config.project.passphrase.is_some();
+            let known = asked.from_file.clone().filter(|_| from_file);
+            let passphrase = match known {
+                Some(passphrase) => passphrase,
+                None => passphrase::obtain(config, image)?,
+            };
+            if from_file {
+                asked.from_file = Some(passphrase.clone());
+            }
+            self.passphrase = Some(passphrase);
+        }
+        Ok(())
+    }
+
+    /// Makes the directories that the build writes to, for the calling user.
+    pub(super) fn make_directories(&self, config: &Config) -> Result<(), VerbError> {
+        make_directories(config, &self.names, self.owner)
+    }
 }
 
 /// When this run began: the same for all images that it builds, so that `-ff` makes what they share once.
@@ -202,18 +259,13 @@ fn unfit_output(config: &Config, names: &Artifacts) -> Option<VerbError> {
 }
 
 /// Builds in a namespace of its own, so that nothing outlives this process.
-fn start(config: &Config, prepared: Prepared, globals: &Globals) -> u8 {
+fn start(config: &Config, prepared: &Prepared, globals: &Globals) -> u8 {
     set_umask();
-    let owner = (!config.no_chown)
-        .then(calling_user)
-        .flatten()
-        .map(|user| (user.uid, user.gid));
-    if let Err(error) = make_directories(config, &prepared.names, owner) {
+    if let Err(error) = prepared.make_directories(config) {
         terminal::complain_about(&error);
         return exit::FAILED;
     }
-    let worker = || work(config, &prepared, globals, owner);
-    match namespace::isolate(worker) {
+    match namespace::isolate(|| work(config, prepared, globals)) {
         Ok(code) => code,
         Err(error) => {
             terminal::complain_about(&VerbError::Host(error));
@@ -266,33 +318,50 @@ fn make_owned(path: &Path, owner: Option<(u32, u32)>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The build itself, in its namespace.
-fn work(config: &Config, prepared: &Prepared, globals: &Globals, owner: Option<(u32, u32)>) -> u8 {
-    let cancel = prepared.host.cancel.clone();
-    let progress = Progress::new(display(globals), &image_name(prepared.names.image()));
-    let host = prepared
-        .host
-        .clone()
-        .with_report(Arc::new(progress.clone()));
-    let result = signals::install(&cancel)
-        .map_err(VerbError::Signals)
-        .and_then(|()| locked(config, prepared, owner, &host, &progress));
-    match result {
-        Ok(_) => {
+/// The build itself, in its namespace, and what is said of it.
+fn work(config: &Config, prepared: &Prepared, globals: &Globals) -> u8 {
+    let display = display(globals).sink(shown(globals));
+    let progress = Progress::new(display, &image_name(prepared.names.image()));
+    match build(config, prepared, &progress) {
+        Ok(()) => {
             if globals.progress != cli::Progress::Json && prepared.plan.makes_image() {
                 conclude(config);
             }
             exit::DONE
         }
+        Err(error) if error.is_interruption() => {
+            terminal::complain("interrupted; nothing was left behind");
+            exit::INTERRUPTED
+        }
+        Err(error) => {
+            terminal::complain_about(&error);
+            exit::FAILED
+        }
+    }
+}
+
+/// Builds an image, to be called inside [`namespace::isolate`], and tells `progress` how that ended.
+pub(super) fn build(
+    config: &Config,
+    prepared: &Prepared,
+    progress: &Progress,
+) -> Result<(), VerbError> {
+    let host = prepared
+        .host
+        .clone()
+        .with_report(Arc::new(progress.clone()));
+    let result = signals::install(&host.cancel)
+        .map_err(VerbError::Signals)
+        .and_then(|()| locked(config, prepared, &host, progress));
+    match result {
+        Ok(_) => Ok(()),
         Err(error) => {
             progress.failed(&error);
-            if error.is_interruption() || cancel.is_cancelled() {
-                terminal::complain("interrupted; nothing was left behind");
-                exit::INTERRUPTED
-            } else {
-                terminal::complain_about(&error);
-                exit::FAILED
+            if host.cancel.is_cancelled() {
+                // Whatever went wrong then went wrong because of that.
+                return Err(VerbError::Host(HostError::Cancelled));
             }
+            Err(error)
         }
     }
 }
@@ -300,7 +369,6 @@ fn work(config: &Config, prepared: &Prepared, globals: &Globals, owner: Option<(
 fn locked(
     config: &Config,
     prepared: &Prepared,
-    owner: Option<(u32, u32)>,
     host: &Host,
     progress: &Progress,
 ) -> Result<Vec<Artifact>, VerbError> {
@@ -310,10 +378,8 @@ fn locked(
     if let Some(error) = existing_output(config, Some(&prepared.plan), names) {
         return Err(error);
     }
-    if config.force.drops_package_cache() {
-        if let Some(cache) = &config.cache {
-            remove_contents(cache).map_err(VerbError::Host)?;
-        }
+    if !prepared.caches_dropped {
+        drop_caches(config)?;
     }
     if !config.repository_key_check {
         host.report.warn(
@@ -322,17 +388,12 @@ fn locked(
         );
     }
     let former = artifacts(config)?;
-    let caching = config.incremental.then(|| Caching {
-        store: Store::in_directory(names.directory()),
-        limit: config.layers_size.bytes(),
-        not_before: config.force.drops_cached_images().then_some(prepared.begun),
-    });
     let build = Build {
         plan: &prepared.plan,
         context: &prepared.context,
         installer: prepared.installer.as_ref(),
         names,
-        caching: caching.as_ref(),
+        caching: prepared.caching.as_ref(),
         workspace: config
             .workspace_directory
             .as_deref()
@@ -340,7 +401,7 @@ fn locked(
         passphrase: prepared.passphrase.as_ref(),
         publish: PublishOptions {
             replace: config.force.replaces_output(),
-            owner,
+            owner: prepared.owner,
             durability: if config.incremental {
                 Durability::Unsynced
             } else {
@@ -351,7 +412,7 @@ fn locked(
         signer: prepared.signer.as_ref(),
     };
     let artifacts = engine::run(&build, host, progress).map_err(VerbError::Build)?;
-    if let Some(caching) = &caching {
+    if let Some(caching) = &prepared.caching {
         // The image is done: what is left over is no reason to fail.
         if let Err(error) = caching.store.shrink(caching.limit, host.report.as_ref()) {
             host.report.warn(&error.to_string());
@@ -360,16 +421,31 @@ fn locked(
     Ok(artifacts)
 }
 
-fn display(globals: &Globals) -> Arc<dyn Sink> {
-    let display = match globals.progress {
+/// Empties the caches that the user wants to be built anew.
+pub(super) fn drop_caches(config: &Config) -> Result<(), VerbError> {
+    if config.force.drops_package_cache() {
+        if let Some(cache) = &config.cache {
+            remove_contents(cache).map_err(VerbError::Host)?;
+        }
+    }
+    Ok(())
+}
+
+/// How events are shown.
+pub(super) fn display(globals: &Globals) -> Display {
+    match globals.progress {
         cli::Progress::Auto | cli::Progress::Terminal => Display::Auto,
         cli::Progress::Plain => Display::Plain,
         cli::Progress::Json => Display::Json,
-    };
-    display.sink(Shown {
+    }
+}
+
+/// What is shown beyond steps.
+pub(super) fn shown(globals: &Globals) -> Shown {
+    Shown {
         commands: globals.debug_run,
         lines: globals.verbose,
-    })
+    }
 }
 
 /// Says how to run what was made.

@@ -1,5 +1,6 @@
 //! One file per verb.
 
+pub mod all;
 pub mod boot;
 pub mod build;
 pub mod clean;
@@ -57,8 +58,7 @@ fn run(invocation: &Invocation) -> u8 {
 fn with_config(verb: Verb, invocation: &Invocation, context: &Context) -> u8 {
     let globals = &invocation.globals;
     if globals.all {
-        terminal::complain("error: this version can only `summary` all settings files at once");
-        return exit::USAGE;
+        return all::run(invocation, context);
     }
     let config = match config::load(&invocation.request, context) {
         Ok(loaded) => {

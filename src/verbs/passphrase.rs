@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{VerbError, terminal};
 use crate::config::{Config, ConfigError};
 use crate::disk::Passphrase;
-use crate::host::{AskError, HiddenInput};
+use crate::host::{AskError, HiddenInput, printable};
 
 /// The longest passphrase in bytes; key files are usually this long or shorter.
 const LONGEST: usize = 4096;
@@ -40,11 +40,12 @@ pub enum PassphraseError {
     Ask(AskError),
 }
 
-/// The passphrase for the partitions of a configuration's image.
-pub(super) fn obtain(config: &Config) -> Result<Passphrase, VerbError> {
+/// The passphrase for the partitions of a configuration's image; a question names `image`, where
+/// there are several.
+pub(super) fn obtain(config: &Config, image: Option<&str>) -> Result<Passphrase, VerbError> {
     let bytes = match &config.project.passphrase {
         Some(path) => read(path)?,
-        None => ask().map_err(VerbError::Passphrase)?,
+        None => ask(image).map_err(VerbError::Passphrase)?,
     };
     Ok(Passphrase::new(bytes))
 }
@@ -94,14 +95,16 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, VerbError> {
 }
 
 /// Asks twice.
-fn ask() -> Result<Zeroizing<Vec<u8>>, PassphraseError> {
+fn ask(image: Option<&str>) -> Result<Zeroizing<Vec<u8>>, PassphraseError> {
     let mut input = HiddenInput::begin().map_err(|error| match error {
         AskError::NoTerminal => PassphraseError::Missing,
         error => PassphraseError::Ask(error),
     })?;
+    let of = image.map_or_else(String::new, |name| format!(" of {}", printable(name)));
+    let question = format!("Passphrase for the encrypted partitions{of}: ");
     for _ in 0..TRIES {
         let mut answer = |question| input.ask(question).map_err(PassphraseError::Ask);
-        let once = answer("Passphrase for the encrypted partitions: ")?;
+        let once = answer(&question)?;
         let problem = if once.is_empty() {
             "It must not be empty."
         } else if answer("The same again: ")? == once {

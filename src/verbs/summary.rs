@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value as Json};
 
+use super::all::Complaints;
 use super::{exit, terminal};
 use crate::cli::{Globals, Invocation};
 use crate::config::message::Escaped;
-use crate::config::{self, Config, Context, Loaded, Request, Warning, summary};
+use crate::config::{self, Config, ConfigError, Context, Loaded, Request, Warning, summary};
 use crate::disk::{self, Style};
 use crate::plan;
 
@@ -13,7 +14,9 @@ use crate::plan;
 pub fn run(invocation: &Invocation, context: &Context) -> u8 {
     let globals = &invocation.globals;
     if !globals.all {
-        let (config, status) = load(&invocation.request, context);
+        let (config, errors, warnings) = load(&invocation.request, context);
+        terminal::warn(&warnings);
+        let status = say(errors.iter());
         let answer = config
             .map(|config| show(&config, globals))
             .unwrap_or_default();
@@ -26,17 +29,22 @@ pub fn run(invocation: &Invocation, context: &Context) -> u8 {
             return exit::USAGE;
         }
     };
-    let mut status = exit::DONE;
+    let (mut wrong, mut noticed) = (Complaints::default(), Complaints::default());
     let mut objects = Map::new();
     let mut text = String::new();
     for file in files {
         let name = file.to_string_lossy().into_owned();
         let request = Request {
-            settings_file: Some(file),
+            settings_file: Some(file.clone()),
             ..invocation.request.clone()
         };
-        let (config, its_status) = load(&request, context);
-        status = status.max(its_status);
+        let (config, errors, warnings) = load(&request, context);
+        for error in errors {
+            wrong.add(&file, error.to_string());
+        }
+        for warning in warnings {
+            noticed.add(&file, warning.to_string());
+        }
         let Some(config) = config else { continue };
         if globals.json {
             objects.insert(name, summary::to_json(&config));
@@ -48,6 +56,10 @@ pub fn run(invocation: &Invocation, context: &Context) -> u8 {
             ));
         }
     }
+    for warning in noticed.lines() {
+        terminal::complain(format_args!("warning: {warning}"));
+    }
+    let status = say(wrong.lines());
     let answer = if globals.json {
         pretty(&objects.into())
     } else {
@@ -56,9 +68,19 @@ pub fn run(invocation: &Invocation, context: &Context) -> u8 {
     status.max(terminal::answer(&answer))
 }
 
-/// The configuration, if there is one to show, and the exit status. What a build would miss is only
-/// worth a warning here.
-fn load(request: &Request, context: &Context) -> (Option<Config>, u8) {
+/// Says everything that is wrong; returns the exit status.
+fn say(errors: impl Iterator<Item = impl std::fmt::Display>) -> u8 {
+    let mut status = exit::DONE;
+    for error in errors {
+        terminal::complain(format_args!("error: {error}"));
+        status = exit::USAGE;
+    }
+    status
+}
+
+/// The configuration, if there is one to show, and what is wrong with it. What a build would miss is
+/// only worth a warning here.
+fn load(request: &Request, context: &Context) -> (Option<Config>, Vec<ConfigError>, Vec<Warning>) {
     match config::load(request, context) {
         Ok(Loaded {
             config,
@@ -66,13 +88,13 @@ fn load(request: &Request, context: &Context) -> (Option<Config>, u8) {
         }) => {
             let missing = config::missing_inputs(&config);
             warnings.extend(missing.iter().map(|error| Warning(error.to_string())));
-            terminal::warn(&warnings);
-            (Some(config), exit::DONE)
+            (Some(config), Vec::new(), warnings)
         }
-        Err(errors) => {
-            let status = terminal::refuse(&errors);
-            (errors.config.map(|config| *config), status)
-        }
+        Err(errors) => (
+            errors.config.map(|config| *config),
+            errors.errors,
+            errors.warnings,
+        ),
     }
 }
 

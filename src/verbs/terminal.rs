@@ -28,14 +28,19 @@ pub fn complain(what: impl Display) {
 
 /// Says on standard error what went wrong, and below it why, cause by cause.
 pub fn complain_about(error: &dyn std::error::Error) {
-    let mut text = format!("error: {error}");
+    complain(format_args!("error: {}", chain(error)));
+}
+
+/// What went wrong, and on indented lines below it why, cause by cause.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push('\n');
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    complain(text.replace('\n', "\n  "));
+    text.replace('\n', "\n  ")
 }
 
 /// Tells people, on standard error, how things went.
@@ -58,6 +63,12 @@ pub fn refuse(errors: &Errors) -> u8 {
         complain(format_args!("error: {error}"));
     }
     exit::USAGE
+}
+
+/// How many columns the terminal at standard error has, if it is one.
+pub fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 /// How many characters fit on a line.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::paint::Paint;
-use super::{Artifact, Json, Plain, Sink, Terminal, human_size};
+use super::{Artifact, Board, Json, Plain, Sink, Terminal, human_size};
 use crate::host::{human_duration, printable_path};
 
 /// How events are shown.
@@ -34,14 +34,39 @@ impl Display {
     /// [`crate::host::namespace::isolate`].
     #[must_use]
     pub fn sink(self, shown: Shown) -> Arc<dyn Sink> {
-        let capable = stderr().is_terminal()
-            && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
         match self {
             Self::Json => Arc::new(Json::new(Box::new(stdout()))),
-            Self::Auto if capable => Arc::new(Terminal::on_stderr(shown)),
+            Self::Auto if capable() => Arc::new(Terminal::on_stderr(shown)),
             Self::Auto | Self::Plain => Arc::new(Plain::new(Box::new(stderr()), shown)),
         }
     }
+
+    /// Makes the display of these images, which are built side by side.
+    #[must_use]
+    pub fn sink_of_several(self, images: &[String], shown: Shown) -> Arc<dyn Sink> {
+        match self {
+            Self::Json => Arc::new(Json::new(Box::new(stdout()))),
+            Self::Auto if capable() => Arc::new(Board::on_stderr(images, shown)),
+            Self::Auto | Self::Plain => Arc::new(Plain::of_several(Box::new(stderr()), shown)),
+        }
+    }
+}
+
+/// Whether standard error is a terminal that can draw over what it shows.
+fn capable() -> bool {
+    stderr().is_terminal()
+        && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
+/// `text` in at most `width` columns, with `…` where something is left out.
+#[must_use]
+pub fn shortened(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
+    short.extend(Some('…').filter(|_| width > 0));
+    short
 }
 
 /// The lines that end a build.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::display::{Shown, summary};
 use super::paint::Paint;
 use super::{Event, Sink};
-use crate::host::human_duration;
+use crate::host::{human_duration, printable};
 
 /// How long a step goes on in silence before a line tells how far it is.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -23,7 +23,8 @@ struct State {
     to: Box<dyn Write + Send>,
     /// Of each image: `[3/9] ` and the title of each running step, and when it was last spoken of.
     running: HashMap<(String, usize), (String, Duration)>,
-    images: Vec<String>,
+    /// Each line says whose it is.
+    several: bool,
 }
 
 impl Plain {
@@ -35,17 +36,26 @@ impl Plain {
             state: Mutex::new(State {
                 to,
                 running: HashMap::new(),
-                images: Vec::new(),
+                several: false,
             }),
         }
+    }
+
+    /// For several images at once: each line begins with the image's name in brackets.
+    #[must_use]
+    pub fn of_several(to: Box<dyn Write + Send>, shown: Shown) -> Self {
+        let mut plain = Self::new(to, shown);
+        if let Ok(state) = plain.state.get_mut() {
+            state.several = true;
+        }
+        plain
     }
 }
 
 impl State {
     fn line(&mut self, image: &str, text: &str) {
-        // With several images at once, each line says whose it is.
-        let prefix = if self.images.len() > 1 {
-            format!("{image}: ")
+        let prefix = if self.several {
+            format!("[{}] ", printable(image))
         } else {
             String::new()
         };
@@ -66,9 +76,6 @@ impl Sink for Plain {
         let Ok(mut state) = self.state.lock() else {
             return;
         };
-        if !state.images.iter().any(|known| known == image) {
-            state.images.push(image.to_owned());
-        }
         let key = |step: usize| (image.to_owned(), step);
         match event {
             Event::BuildBegun { .. } => state.line(image, &format!("Building {image}")),
@@ -124,8 +131,22 @@ impl Sink for Plain {
                     state.line(image, &line);
                 }
             }
+            Event::Waiting { builder } => {
+                let builder = printable(builder);
+                state.line(
+                    image,
+                    &format!("waiting for the base that {builder} builds"),
+                );
+            }
+            // The whole error follows when all images are done.
+            Event::Failed { errors } if state.several => {
+                let first = errors.first().map_or("failed", String::as_str);
+                state.line(image, &format!("Error: {}", printable(first)));
+            }
             // Whoever ends the program prints the error.
             Event::Failed { .. } => {}
+            // Its steps were told.
+            Event::LayerReady { .. } => {}
         }
     }
 }

@@ -74,6 +74,12 @@ impl Progress {
         }
     }
 
+    /// A tree of packages that others may use is there; `reused`: it was there before.
+    pub fn layer_ready(&self, layer: &str, reused: bool) {
+        let layer = layer.to_owned();
+        self.send(&Event::LayerReady { layer, reused });
+    }
+
     /// The image is complete, and these are its artifacts.
     pub fn build_finished(&self, artifacts: Vec<Artifact>) {
         let seconds = seconds(self.0.begun);

@@ -120,17 +120,28 @@ fn plain_lines_of_a_long_step_tell_how_far_it_is() {
 #[test]
 fn images_built_side_by_side_are_told_apart() {
     let buffer = Buffer::default();
-    let sink: Arc<dyn Sink> = Arc::new(Plain::new(Box::new(buffer.clone()), Shown::default()));
+    let plain = Plain::of_several(Box::new(buffer.clone()), Shown::default());
+    let sink: Arc<dyn Sink> = Arc::new(plain);
     let (one, two) = (
         Progress::new(sink.clone(), "one"),
-        Progress::new(sink, "two"),
+        Progress::new(sink.clone(), "two"),
     );
     let (first, second) = (one.begin("Working"), two.begin("Working"));
     first.finish("");
     second.finish("");
+    two.failed(&std::io::Error::other("no\x1bspace"));
+    sink.event(
+        "three",
+        Duration::ZERO,
+        &Event::Waiting {
+            builder: "one".to_owned(),
+        },
+    );
     assert_eq!(
         buffer.text(),
-        "[1] Working\ntwo: [1] Working\none: [1] Working: done in T\ntwo: [1] Working: done in T\n"
+        "[one] [1] Working\n[two] [1] Working\n[one] [1] Working: done in T\n\
+         [two] [1] Working: done in T\n[two] Error: no\\x1bspace\n\
+         [three] waiting for the base that one builds\n"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Events on a terminal: finished steps as aligned lines, running ones live below them.
+//! One image's events on a terminal: finished steps as aligned lines, running ones live below them.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -14,9 +14,9 @@ use crate::host::human_duration;
 
 /// Columns of a title and of a duration (`59 min 59 s`), so that lines up to 80 columns stay aligned.
 const TITLE: usize = 30;
-const TOOK: usize = 11;
+pub(super) const TOOK: usize = 11;
 /// How often the spinner turns.
-const TURN: Duration = Duration::from_millis(100);
+pub(super) const TURN: Duration = Duration::from_millis(100);
 
 /// A live display.
 pub struct Terminal {
@@ -28,8 +28,7 @@ pub struct Terminal {
 
 #[derive(Default)]
 struct State {
-    running: HashMap<(String, usize), Running>,
-    images: Vec<String>,
+    running: HashMap<usize, Running>,
 }
 
 struct Running {
@@ -84,13 +83,13 @@ impl Terminal {
             )
     }
 
-    fn begin(&self, state: &mut State, image: &str, numbers: (usize, usize), title: &str) {
+    fn begin(&self, state: &mut State, numbers: (usize, usize), title: &str) {
         let (step, steps) = numbers;
         let number = match steps {
             0 => format!("[{step}]"),
             steps => format!("[{step:>width$}/{steps}]", width = steps.to_string().len()),
         };
-        let title = state.titled(image, title);
+
         let bar = self.multi.add(ProgressBar::new_spinner());
         bar.set_style(self.style(false));
         bar.set_prefix(format!("{} {title:TITLE$}", self.paint.dim(&number)));
@@ -100,17 +99,17 @@ impl Terminal {
             number,
             counted: false,
         };
-        state.running.insert((image.to_owned(), step), running);
+        state.running.insert(step, running);
     }
 
     /// The line a step leaves behind.
-    fn end(&self, state: &mut State, image: &str, step: usize, line: EndLine<'_>) {
-        let Some(running) = state.running.remove(&(image.to_owned(), step)) else {
+    fn end(&self, state: &mut State, step: usize, line: EndLine<'_>) {
+        let Some(running) = state.running.remove(&step) else {
             return;
         };
         running.bar.finish_and_clear();
         self.multi.remove(&running.bar);
-        let title = state.titled(image, line.title);
+        let title = line.title;
         let took = human_duration(Duration::from_secs_f64(line.seconds));
         let mut text = format!(
             "{} {} {title:TITLE$} {took:>TOOK$}",
@@ -131,32 +130,18 @@ struct EndLine<'a> {
     note: Option<&'a str>,
 }
 
-impl State {
-    /// With several images at once, each step says whose it is.
-    fn titled(&self, image: &str, title: &str) -> String {
-        if self.images.len() > 1 {
-            format!("{image}: {title}")
-        } else {
-            title.to_owned()
-        }
-    }
-}
-
 impl Sink for Terminal {
     fn event(&self, image: &str, _: Duration, event: &Event) {
         let Ok(mut state) = self.state.lock() else {
             return;
         };
-        if !state.images.iter().any(|known| known == image) {
-            state.images.push(image.to_owned());
-        }
         match event {
             Event::BuildBegun { .. } => self.print(&format!("Building {}", self.paint.bold(image))),
             Event::StepBegun { step, steps, title } => {
-                self.begin(&mut state, image, (*step, *steps), title);
+                self.begin(&mut state, (*step, *steps), title);
             }
             Event::Progress { step, done, total } => {
-                if let Some(running) = state.running.get_mut(&(image.to_owned(), *step)) {
+                if let Some(running) = state.running.get_mut(step) {
                     if !running.counted && *total > 0 {
                         running.counted = true;
                         running.bar.set_style(self.style(true));
@@ -169,7 +154,7 @@ impl Sink for Terminal {
                 if self.shown.lines {
                     self.print(&self.paint.dim(&format!("    {line}")));
                 }
-                if let Some(running) = state.running.get(&(image.to_owned(), *step)) {
+                if let Some(running) = state.running.get(step) {
                     running.bar.set_message(self.paint.dim(line));
                 }
             }
@@ -192,7 +177,7 @@ impl Sink for Terminal {
                     seconds: *seconds,
                     note: note.as_deref(),
                 };
-                self.end(&mut state, image, *step, line);
+                self.end(&mut state, *step, line);
             }
             Event::StepFailed {
                 step,
@@ -205,7 +190,7 @@ impl Sink for Terminal {
                     seconds: *seconds,
                     note: None,
                 };
-                self.end(&mut state, image, *step, line);
+                self.end(&mut state, *step, line);
             }
             Event::BuildFinished { seconds, artifacts } => {
                 for line in summary(self.paint, image, *seconds, artifacts) {
@@ -213,13 +198,13 @@ impl Sink for Terminal {
                 }
             }
             // Whoever ends the program prints the error.
-            Event::Failed { .. } => {}
+            Event::Failed { .. } | Event::Waiting { .. } | Event::LayerReady { .. } => {}
         }
     }
 
-    fn transient(&self, image: &str, step: usize, line: &str) {
+    fn transient(&self, _: &str, step: usize, line: &str) {
         if let Ok(state) = self.state.lock() {
-            if let Some(running) = state.running.get(&(image.to_owned(), step)) {
+            if let Some(running) = state.running.get(&step) {
                 running.bar.set_message(self.paint.dim(line));
             }
         }
@@ -232,4 +217,4 @@ impl Sink for Terminal {
 
 #[cfg(test)]
 #[path = "terminal_tests.rs"]
-mod tests;
+pub(super) mod tests;

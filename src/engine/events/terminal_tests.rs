@@ -9,7 +9,13 @@ use std::sync::Arc;
 
 /// Keeps what is written and ignores where the cursor goes.
 #[derive(Clone, Debug, Default)]
-struct Paper(Arc<Mutex<String>>);
+pub(in crate::engine::events) struct Paper(Arc<Mutex<String>>);
+
+impl Paper {
+    pub(in crate::engine::events) fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+}
 
 impl TermLike for Paper {
     fn width(&self) -> u16 {

@@ -78,12 +78,13 @@ impl Layers {
         };
         let mut layers = Self(Vec::with_capacity(identities.len()));
         for (index, (layer, identity)) in plan.layers.iter().zip(identities).enumerate() {
-            let ground = match work.find(identity)? {
-                Some(held) => Ground::Kept(held),
+            let (ground, reused) = match work.find(identity)? {
+                Some(held) => (Ground::Kept(held), true),
                 None => work.find_or_make(layer, identity, &layers.lowers(index))?,
             };
             if let Ground::Kept(held) = &ground {
                 Uses::add(&held.path, &output)?;
+                work.progress.layer_ready(identity.kind.name(), reused);
             }
             layers.0.push(ground);
         }
@@ -146,13 +147,14 @@ impl Work<'_, '_> {
         limit.is_some_and(|limit| record.created < milliseconds(limit))
     }
 
-    /// Waits until no other build makes the layer, and makes it if none did.
+    /// Waits until no other build makes the layer, and makes it if none did. Returns whether one did,
+    /// too.
     fn find_or_make(
         &mut self,
         layer: &Layer,
         identity: &LayerIdentity,
         lowers: &[PathBuf],
-    ) -> Result<Ground, BuildError> {
+    ) -> Result<(Ground, bool), BuildError> {
         let place = self.caching.store.place(&identity.fingerprint);
         let _lock = match Lock::acquire(&place, "mkosi build") {
             Err(HostError::Locked { .. }) => {
@@ -169,8 +171,8 @@ impl Work<'_, '_> {
             other => other.map_err(EngineError::Host)?,
         };
         match self.find(identity)? {
-            Some(held) => Ok(Ground::Kept(held)),
-            None => self.make(layer, identity, lowers),
+            Some(held) => Ok((Ground::Kept(held), true)),
+            None => Ok((self.make(layer, identity, lowers)?, false)),
         }
     }
 

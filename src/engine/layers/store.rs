@@ -33,6 +33,8 @@ const TICK: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub struct Store {
     path: PathBuf,
+    /// Whether layers stay when this run of the program is over.
+    lasting: bool,
 }
 
 /// A cached tree and what is known of it.
@@ -69,6 +71,17 @@ impl Store {
     pub fn in_directory(output: &Path) -> Self {
         Self {
             path: output.join(STORE),
+            lasting: true,
+        }
+    }
+
+    /// A store in `directory`, which goes before anybody could want to know what a power failure left
+    /// of it.
+    #[must_use]
+    pub fn passing(directory: &Path) -> Self {
+        Self {
+            lasting: false,
+            ..Self::in_directory(directory)
         }
     }
 
@@ -179,7 +192,9 @@ impl Store {
         let lock = File::open(directory).map_err(failed)?;
         flock(&lock, FlockOperation::LockShared).map_err(EngineError::path("lock", directory))?;
         // A layer is trusted for long, also after a power failure.
-        syncfs(&lock).map_err(EngineError::path("write to the disk", directory))?;
+        if self.lasting {
+            syncfs(&lock).map_err(EngineError::path("write to the disk", directory))?;
+        }
         while open(&path)?.is_some() {
             if let Some(_lock) = take(&path)? {
                 let aside = scratch.path().join("replaced");
