@@ -1,10 +1,12 @@
 //! Runs a plan: events, a workspace, publishing what was made.
 
 mod artifacts;
+mod boot;
 mod disk_image;
 mod error;
 pub mod events;
 mod file_systems;
+mod initrds;
 mod placing;
 mod publish;
 mod run;

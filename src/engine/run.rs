@@ -61,6 +61,7 @@ fn run_steps(
         staging,
         image: PathBuf::new(),
         digests: HashMap::new(),
+        boot: None,
     };
     for name in build.former {
         if let Some(name) = name.file_name() {

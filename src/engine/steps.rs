@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::file_systems::{self, content};
 use super::site::Site;
-use super::{EngineError, artifacts, disk_image};
+use super::{EngineError, artifacts, boot, disk_image};
+use crate::boot::BootError;
 use crate::disk::DiskError;
 use crate::host::Host;
 use crate::installer::{self, InstallError, Request};
@@ -27,6 +28,8 @@ pub enum StepError {
     Script(#[from] ScriptError),
     /// The disk image.
     Disk(#[from] DiskError),
+    /// What boots it.
+    Boot(#[from] BootError),
     /// Another artifact.
     Output(#[from] OutputError),
     /// The plan.
@@ -68,6 +71,7 @@ pub(super) fn perform(
         }
         Action::WriteManifest(manifest) => return artifacts::manifest(manifest, site),
         Action::WriteChangelog(manifest) => return artifacts::changelog(manifest, site),
+        Action::PrepareBoot(plan) => return boot::prepare(plan, site, host),
         Action::CleanUp(clean_up) => clean(clean_up, site, host)?,
         Action::WriteImage(image) => return write_image(image, site, host),
         Action::ConvertImage => artifacts::convert(site, host)?,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::apt::{self, USR_IS_MERGED};
 use super::mmdebstrap::remove;
-use super::{InstallError, Installer, Request, Site};
+use super::{InstallError, Installer, Request, SKIP_INITRDS, Site};
 use crate::distro::{MergedUsr, Source};
 use crate::host::{Command, Container, Host};
 use crate::tree::Root;
@@ -121,6 +121,9 @@ fn install_rest(request: &Request, site: &Site, host: &Host) -> Result<(), Insta
             .network(true)
             .bind_read_only(&keyrings, Path::new(BUILD_KEYRINGS))
             .env("DEBIAN_FRONTEND", "noninteractive");
+        if request.skip_initrds {
+            container = container.env(SKIP_INITRDS.0, SKIP_INITRDS.1);
+        }
         if let Some(cache) = &request.cache {
             container = container.bind(cache, Path::new("/var/cache/apt/archives"));
         }

@@ -1,6 +1,7 @@
 //! What a build will do, as data: made from the configuration alone, run by the engine.
 
 mod artifacts;
+mod boot;
 mod image;
 mod packages;
 mod partitions;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use crate::config::{Config, ConfigError};
 
 pub use artifacts::Reading;
+pub use boot::{BiosFiles, Boot, Encrypted};
 pub use image::{Disk, Image};
 pub use partitions::preview;
 pub use requirements::{encrypts, tools};
@@ -63,10 +65,11 @@ impl Plan {
             .collect();
         let request = packages::request(config, &mut errors);
         let image = image::image(config, context, &mut errors);
+        let boot = boot::boot(config, context, &mut errors);
         let (Some(request), Some(image), true) = (request, image, errors.is_empty()) else {
             return Err(errors);
         };
-        let steps = step::final_phase(config, context, request, image);
+        let steps = step::final_phase(config, context, request, boot, image);
         Ok(Self { steps })
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Context, Image, Reading, artifacts, fingerprint};
+use super::{Boot, Context, Image, Reading, artifacts, fingerprint};
 use crate::config::Config;
 use crate::config::values::{ManifestFormat, Secret, Tristate};
 use crate::installer::Request;
@@ -55,6 +55,8 @@ pub enum Action {
     WriteManifest(Manifest),
     /// Writes the latest changes of the packages.
     WriteChangelog(Manifest),
+    /// Makes initrds, and collects what boots the image.
+    PrepareBoot(Boot),
     /// Removes what an image must not carry.
     CleanUp(CleanUp),
     /// Makes the output of the finished tree.
@@ -148,6 +150,7 @@ impl Action {
             Self::Finalize(_) => "Running the finalize script".into(),
             Self::WriteManifest(_) => "Listing packages".into(),
             Self::WriteChangelog(_) => "Collecting change logs".into(),
+            Self::PrepareBoot(_) => "Making the initrd".into(),
             Self::CleanUp(_) => "Cleaning up".into(),
             Self::WriteImage(image) => image.title().into(),
             Self::ConvertImage => "Converting the image to QCOW2".into(),
@@ -176,6 +179,7 @@ pub(super) fn final_phase(
     config: &Config,
     context: &Context,
     request: Request,
+    boot: Option<Boot>,
     image: Image,
 ) -> Vec<Step> {
     let mut actions = vec![Action::PrepareTree(request.clone())];
@@ -239,6 +243,8 @@ pub(super) fn final_phase(
             actions.push(action(manifest.clone()));
         }
     }
+    // Before the clean-up, too: what makes an initrd may be gone then.
+    actions.extend(boot.map(Action::PrepareBoot));
     actions.push(Action::CleanUp(CleanUp {
         machine_id: config.machine_id.clone(),
         keep_docs: config.with_docs,
