@@ -1,16 +1,20 @@
 //! What starts a machine from an image: kernels, initrds, unified kernel images, boot loaders and
 //! their signatures.
 
+mod certificate;
 mod cpio;
 mod entries;
 mod error;
 pub mod grub;
 mod initrd;
 mod kernels;
+pub mod keys;
 mod sign;
 mod systemd_boot;
 pub mod uki;
+pub mod variables;
 
+pub use certificate::read_certificate;
 pub use entries::Entry;
 pub use error::BootError;
 pub use initrd::{Wanted, make as make_initrd};

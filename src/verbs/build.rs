@@ -332,6 +332,8 @@ fn display(globals: &Globals) -> Arc<dyn Sink> {
 fn conclude(config: &Config) {
     if super::boot::check(config, super::boot::Run::Boot).is_ok() {
         terminal::tell("  run it with: mkosi boot, or mkosi shell\n");
+    } else if super::qemu::check(config).is_ok() {
+        terminal::tell("  run it with: mkosi qemu\n");
     }
 }
 
