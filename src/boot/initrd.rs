@@ -25,6 +25,8 @@ pub struct Wanted {
     pub verity: bool,
     /// Partitions are encrypted.
     pub encrypted: bool,
+    /// The root file system is only ever read.
+    pub read_only: bool,
     /// The kernel's name of the root file system.
     pub root_file_system: String,
     /// Seconds since 1970 that no time stamp exceeds.
@@ -72,7 +74,7 @@ impl Wanted {
             "ahci",
             "sd_mod",
         ];
-        if self.root_file_system == "squashfs" {
+        if self.read_only {
             drivers.push("overlay");
         }
         if self.verity {
@@ -207,6 +209,7 @@ mod tests {
             hostonly: false,
             verity: false,
             encrypted: false,
+            read_only: false,
             root_file_system: "ext4".into(),
             latest: None,
         }
@@ -239,6 +242,7 @@ mod tests {
             hostonly: true,
             verity: true,
             encrypted: true,
+            read_only: true,
             root_file_system: "squashfs".into(),
             latest: None,
         };

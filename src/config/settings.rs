@@ -305,7 +305,7 @@ settings! { (cx)
         => validation("PasswordIsHashed", "password-is-hashed").needs("Password", |c| c.password.is_some());
     /// Log root in on the console
     autologin: bool = false
-        => validation("Autologin", "autologin").later("automatic login");
+        => validation("Autologin", "autologin");
 
     /// Directories to look for programs in, before those of PATH; $VARIABLES are put in
     extra_search_paths: SearchPaths = SearchPaths::default()

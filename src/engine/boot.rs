@@ -49,6 +49,7 @@ pub(super) fn prepare(boot: &Boot, site: &mut Site<'_>, host: &Host) -> Result<S
         hostonly: boot.hostonly,
         verity: boot.verity,
         encrypted: boot.encrypted != Encrypted::Nothing,
+        read_only: boot.read_only,
         root_file_system: boot.root_file_system.to_owned(),
         latest: boot.latest,
     };

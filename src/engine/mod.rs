@@ -6,7 +6,7 @@ mod disk_image;
 mod error;
 pub mod events;
 mod file_systems;
-mod initrds;
+pub mod initrds;
 mod placing;
 mod publish;
 mod run;

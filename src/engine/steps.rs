@@ -60,6 +60,7 @@ pub(super) fn perform(
         }
         Action::SetHostname(name) => tree::set_hostname(&root()?, name)?,
         Action::SetRootPassword(password) => set_password(password, &root()?, site)?,
+        Action::SetAutologin => tree::set_autologin(&root()?)?,
         Action::Postinst(script) => scripts::postinst(script, &site.tree, host)?,
         Action::RemovePackages(packages) => {
             site.build

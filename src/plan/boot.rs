@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::{Context, PlanError, derived_uuid, image};
 use crate::boot::{SigningKey, efi_suffix};
-use crate::config::Config;
 use crate::config::values::{BootProtocol, Encrypt};
+use crate::config::{Config, Origin};
 use crate::disk::{FileSystem, PartitionKind, Seed, fat};
 
 /// What makes an image boot.
@@ -28,6 +28,8 @@ pub struct Boot {
     pub verity: bool,
     /// Which partitions are encrypted.
     pub encrypted: Encrypted,
+    /// The root file system is only ever read.
+    pub read_only: bool,
     /// The kernel's name of the root file system.
     pub root_file_system: &'static str,
     /// The kernel's command line, as far as the configuration decides it.
@@ -153,15 +155,18 @@ pub(super) fn boot(
         Some(Encrypt::All) => Encrypted::Root,
         Some(Encrypt::Data) => Encrypted::Data,
     };
+    let origins = config.origins.of("CacheInitrd");
+    let asked = origins.first().is_some_and(Origin::is_explicit);
     let boot = Boot {
         uefi: uefi.flatten(),
         bios: wants(BootProtocol::Bios),
         unified: config.with_unified_kernel_images,
         hostonly: config.hostonly_initrd,
-        cache: config.cache_initrd && config.incremental,
+        cache: config.cache_initrd && (config.incremental || asked),
         xbootldr: config.xbootldr_size.is_some(),
         verity: config.verity,
         encrypted,
+        read_only: config.read_only,
         root_file_system: root.name(),
         command_line: command_line(&config.kernel_command_line, config.read_only),
         signing,
@@ -225,6 +230,11 @@ fn command_line(text: &str, read_only: bool) -> String {
     if !words.iter().any(|word| matches!(*word, "rw" | "ro")) {
         words.push(if read_only { "ro" } else { "rw" });
     }
+    // Services want to write below /var: what they write is in memory, and gone in the end.
+    let decides = |word: &&str| word.starts_with("systemd.volatile");
+    if read_only && !words.iter().any(decides) {
+        words.push("systemd.volatile=overlay");
+    }
     words.join(" ")
 }
 
@@ -244,4 +254,23 @@ fn token(config: &Config) -> String {
         .chars()
         .map(|c| if fits(c) { c } else { '_' })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_says_whether_root_is_writable() {
+        for (text, read_only, expected) in [
+            ("quiet rw", false, "quiet rw"),
+            ("quiet", false, "quiet rw"),
+            ("a\n b  ro", false, "a b ro"),
+            ("quiet rw", true, "quiet ro systemd.volatile=overlay"),
+            ("rw systemd.volatile=no", true, "systemd.volatile=no ro"),
+            ("", true, "ro systemd.volatile=overlay"),
+        ] {
+            assert_eq!(command_line(text, read_only), expected, "{text}");
+        }
+    }
 }

@@ -45,6 +45,8 @@ pub enum Action {
     SetHostname(String),
     /// Sets or locks root's password.
     SetRootPassword(RootPassword),
+    /// Makes root log in by itself.
+    SetAutologin,
     /// Runs the post-installation script inside.
     Postinst(Script),
     /// Takes packages out again.
@@ -145,6 +147,7 @@ impl Action {
             Self::SetHostname(_) => "Setting the host name".into(),
             Self::SetRootPassword(RootPassword::Locked) => "Locking root's password".into(),
             Self::SetRootPassword(_) => "Setting root's password".into(),
+            Self::SetAutologin => "Setting up automatic login".into(),
             Self::Postinst(_) => "Running the post-installation script".into(),
             Self::RemovePackages(_) => "Removing packages".into(),
             Self::Finalize(_) => "Running the finalize script".into(),
@@ -217,6 +220,9 @@ pub(super) fn final_phase(
     }
     if !locked {
         actions.push(Action::SetRootPassword(password));
+    }
+    if config.autologin {
+        actions.push(Action::SetAutologin);
     }
     if let Some(path) = &config.post_installation_script {
         actions.push(Action::Postinst(script(config, path)));

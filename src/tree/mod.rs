@@ -6,6 +6,7 @@
 mod archive;
 mod aside;
 mod attributes;
+mod autologin;
 mod cleanup;
 mod copy;
 mod docs;
@@ -29,6 +30,7 @@ mod xattrs;
 
 pub use archive::{Extracted, extract};
 pub use aside::set_aside;
+pub use autologin::set_autologin;
 pub use cleanup::{clean_up, remove_host_keys};
 pub use copy::{Copied, CopyOptions, Owner, Select, copy_tree};
 pub use docs::remove_docs;

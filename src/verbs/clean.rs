@@ -5,9 +5,10 @@ use std::path::Path;
 
 use super::{VerbError, build, exit, terminal};
 use crate::config::Config;
+use crate::engine::initrds;
 use crate::host::{HostError, Lock, is_root, printable_path, remove, remove_contents};
 
-/// Removes artifacts; with `-f` also what is in the build directory, with `-ff` also the package
+/// Removes artifacts; with `-f` also kept initrds and what is in the build directory, with `-ff` also the package
 /// cache.
 pub fn run(config: &Config) -> u8 {
     match clean(config) {
@@ -34,6 +35,11 @@ fn clean(config: &Config) -> Result<(), VerbError> {
             if fs::symlink_metadata(&path).is_ok() {
                 told(&path, remove(&path))?;
             }
+        }
+    }
+    if config.force.0 >= 1 {
+        for path in initrds::kept(&config.output) {
+            told(&path, remove(&path))?;
         }
     }
     let emptied = [

@@ -1,7 +1,7 @@
 //! Whether virtual machines can use the processor directly.
 //!
 //! That `/dev/kvm` opens says little: inside another virtual machine guests may be started and never
-//! get to run. So a guest of five bytes is run, which ends itself.
+//! get to run. So a guest of eight bytes is run, which ends itself.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -14,13 +14,14 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use crate::host::{Cancel, Command, CommandError, Host, Quiet};
 
 /// How long the guest may take: it needs milliseconds, qemu's start some more.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// The size of the guest's memory, which is also its firmware.
 const ROM: usize = 64 << 10;
 /// Where a processor of the PC begins, 16 bytes before the end of its firmware.
 const RESET: usize = ROM - 16;
-/// `mov al, 16; out 0xf4, al; hlt`: writes to a device that ends qemu with the status below.
-const CODE: [u8; 5] = [0xb0, 0x10, 0xe6, 0xf4, 0xf4];
+/// `fwait; fninit; mov al, 16; out 0xf4, al; hlt`: does what firmware does first and some hypervisors
+/// cannot do for their guests' guests, then writes to a device that ends qemu with the status below.
+const CODE: [u8; 8] = [0x9b, 0xdb, 0xe3, 0xb0, 0x10, 0xe6, 0xf4, 0xf4];
 /// What qemu's `isa-debug-exit` makes of 16.
 const STATUS: i32 = 16 << 1 | 1;
 
