@@ -156,10 +156,10 @@ fn describe(
     if cancel.is_cancelled() {
         return Err(BootError::Cancelled);
     }
-    let is_directory = root
-        .metadata(path)?
-        .is_some_and(|meta| meta.kind == Kind::Directory);
-    if is_directory {
+    let Some(meta) = root.metadata(path)? else {
+        return Ok(());
+    };
+    if meta.kind == Kind::Directory {
         for entry in root.list(path)? {
             describe(root, &path.join(entry.name), contents, cancel, found)?;
         }
