@@ -72,7 +72,7 @@ fn root_boots_ext4_and_keeps_its_initrd() {
         .is_well()
         .has("mount:/", "/dev/vda2 ext4 rw")
         .has("mount:/efi", "/dev/vda1 vfat")
-        .has("cmdline", "console=ttyS0 quiet rw")
+        .has("cmdline", "console=ttyS0 loglevel=4 rw")
         .has_not("cmdline", "root=")
         .has("firmware", "uefi")
         .has("machine-id", "0123456789abcdef0123456789abcdef")
@@ -108,7 +108,7 @@ fn root_boots_ext4_and_keeps_its_initrd() {
     );
     assert_eq!(
         fs::read(format!("{uki}.line")).unwrap(),
-        b"console=ttyS0 quiet rw"
+        b"console=ttyS0 loglevel=4 rw"
     );
 
     // The same again, with another file in it: dracut has nothing to do. Then something that it

@@ -148,6 +148,12 @@ pub(super) fn boot(
             format!("there is no UEFI firmware for {architecture}"),
         );
     }
+    if config.secure_boot && uefi.is_none() {
+        problem(
+            "SecureBoot",
+            "a BIOS checks no signatures; add uefi to BootProtocols=".to_owned(),
+        );
+    }
     let signing = signing(config, &mut problem);
     let root = image::file_system(config);
     let encrypted = match config.encrypt {
@@ -259,6 +265,84 @@ fn token(config: &Config) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn boot() -> Boot {
+        Boot {
+            uefi: Some("x64"),
+            bios: true,
+            unified: true,
+            hostonly: false,
+            cache: false,
+            xbootldr: false,
+            verity: false,
+            encrypted: Encrypted::Nothing,
+            read_only: false,
+            root_file_system: "ext4",
+            command_line: "quiet rw".into(),
+            signing: None,
+            token: "linux".into(),
+            machine_id: None,
+            seed: Uuid::from_u128(7),
+            latest: None,
+        }
+    }
+
+    #[test]
+    fn root_is_named_only_where_nobody_finds_it() {
+        let seed = Seed::new(Uuid::from_u128(7));
+        let partition = seed.partition(PartitionKind::Root);
+        let luks = seed.encrypted(PartitionKind::Root);
+        let plain = boot();
+        let encrypted = Boot {
+            encrypted: Encrypted::Root,
+            ..boot()
+        };
+        let own = Boot {
+            command_line: "root=/dev/sda1 rw".into(),
+            ..boot()
+        };
+        for (boot, found, hash, expected) in [
+            (&plain, true, None, "quiet rw".to_owned()),
+            (
+                &plain,
+                false,
+                None,
+                format!("quiet rw root=PARTUUID={partition}"),
+            ),
+            (&plain, true, Some("ab"), "quiet rw roothash=ab".to_owned()),
+            (&plain, false, Some("ab"), "quiet rw roothash=ab".to_owned()),
+            (&encrypted, true, None, "quiet rw".to_owned()),
+            (
+                &encrypted,
+                false,
+                None,
+                format!("quiet rw rd.luks.uuid={luks} root=/dev/mapper/luks-{luks}"),
+            ),
+            (&own, false, None, "root=/dev/sda1 rw".to_owned()),
+        ] {
+            assert_eq!(boot.command_line(found, hash), expected);
+        }
+    }
+
+    #[test]
+    fn a_bios_reads_kernels_from_fat_where_there_is_any() {
+        let mut boot = boot();
+        let file_system = |kind| Seed::new(Uuid::from_u128(7)).file_system(kind);
+        assert_eq!(boot.bios_files(), BiosFiles::On(PartitionKind::Esp));
+        assert_eq!(
+            boot.bios_identifier(),
+            fat::identifier(file_system(PartitionKind::Esp))
+        );
+        boot.uefi = None;
+        assert_eq!(boot.bios_files(), BiosFiles::InRoot);
+        assert_eq!(
+            boot.bios_identifier(),
+            file_system(PartitionKind::Root).to_string()
+        );
+        boot.xbootldr = true;
+        assert_eq!(boot.bios_files(), BiosFiles::On(PartitionKind::Xbootldr));
+        assert_eq!(boot.entries(), PartitionKind::Xbootldr);
+    }
 
     #[test]
     fn the_command_line_says_whether_root_is_writable() {

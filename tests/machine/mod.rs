@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::support::Project;
 
 /// How long a machine may take: it is emulated, and others run beside it.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(900);
 /// Begins each line of the report; kernel and getty may write before it.
 const MARK: &str = "mkosi-test:";
 
@@ -24,7 +24,7 @@ say failed "$(systemctl --failed --plain --no-legend | tr '\n' ';')"
 say cmdline "$(cat /proc/cmdline)"
 for place in / /efi /boot /home /srv; do
     ls "$place" > /dev/null 2>&1
-    say "mount:$place" "$(findmnt --noheadings --raw --real --output SOURCE,FSTYPE,OPTIONS "$place" | tail -n 1)"
+    say "mount:$place" "$(findmnt --noheadings --raw --output SOURCE,FSTYPE,OPTIONS "$place" | tail -n 1)"
 done
 say swap "$(swapon --noheadings --show=NAME)"
 say mapped "$(dmsetup table 2>/dev/null | cut -d' ' -f1,4 | tr '\n' ';')"
@@ -52,7 +52,7 @@ pub fn project(settings: &str) -> Project {
 /// The same with another release.
 pub fn project_of(release: &str, settings: &str) -> Project {
     let project = Project::debian(&format!(
-        "[Output]\nBootable=yes\nOutput=image.raw\nKernelCommandLine=console=ttyS0 quiet\n{settings}\n\
+        "[Output]\nBootable=yes\nOutput=image.raw\nKernelCommandLine=console=ttyS0 loglevel=4\n{settings}\n\
          [Host]\nQemuHeadless=yes\nQemuKvm=no\n\n[Distribution]\nRelease={release}\n"
     ));
     project.script("mkosi.extra/usr/local/bin/report", REPORT);
