@@ -136,7 +136,7 @@ fn title(os_release: &[u8]) -> String {
 }
 
 impl Prepared {
-    /// Fills a boot partition's directory. Returns whether there is such a partition's content.
+    /// Fills a boot partition's directory, with a root hash of zeros where there will be one.
     pub(super) fn fill(
         &self,
         kind: PartitionKind,
