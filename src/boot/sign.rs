@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::BootError;
-use crate::host::{Command, Host};
+use crate::host::{Command, CommandError, Host};
 
 /// The programs that signing takes.
 pub const TOOLS: [&str; 2] = ["sbsign", "sbverify"];
+
+/// What OpenSSL says, through sbsign, about a key and the certificate of another.
+const MISMATCH: &str = "key values mismatch";
 
 /// What to sign with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,22 +39,26 @@ pub fn sign(program: &Path, with: &SigningKey, host: &Host) -> Result<(), BootEr
         .arg("--output")
         .arg(&signed)
         .arg(program);
+    let no_pair = |source| BootError::NotThePair {
+        certificate: with.certificate.clone(),
+        key: with.key.clone(),
+        source,
+    };
     host.run(command)
-        .map_err(BootError::command(|source| BootError::Sign {
-            path: program.to_owned(),
-            source,
+        .map_err(BootError::command(|source| match &source {
+            CommandError::Failed { tail, .. } if tail.contains(MISMATCH) => no_pair(source),
+            _ => BootError::Sign {
+                path: program.to_owned(),
+                source,
+            },
         }))?;
-    // sbsign signs with any key: only this shows that who trusts the certificate can start it.
+    // Not every release of sbsign compares key and certificate: this shows that who trusts the
+    // certificate can start the program.
     let check = Command::new("sbverify")
         .arg("--cert")
         .arg(&with.certificate)
         .arg(&signed);
-    host.run(check)
-        .map_err(BootError::command(|source| BootError::NotThePair {
-            certificate: with.certificate.clone(),
-            key: with.key.clone(),
-            source,
-        }))?;
+    host.run(check).map_err(BootError::command(no_pair))?;
     fs::rename(&signed, program).map_err(BootError::io("put in place", program))
 }
 
@@ -80,8 +87,22 @@ mod tests {
         });
         sign(&program, &with, &host).unwrap();
         assert_eq!(fs::read(&program).unwrap(), b"new");
-        recorder.fail("sbverify", 1, "Signature verification failed");
-        let error = sign(&program, &with, &host).unwrap_err();
-        assert_eq!(error.to_string(), "/c is not the certificate of /k");
+        for (tool, message, expected) in [
+            (
+                "sbverify",
+                "Signature verification failed",
+                "/c is not the certificate of /k",
+            ),
+            (
+                "sbsign",
+                "error: X509_check_private_key:key values mismatch",
+                "/c is not the certificate of /k",
+            ),
+            ("sbsign", "Invalid DOS header magic", "cannot sign /"),
+        ] {
+            recorder.fail(tool, 1, message);
+            let error = sign(&program, &with, &host).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
     }
 }
