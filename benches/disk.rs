@@ -89,6 +89,7 @@ fn make_image(
         tree,
         output: image,
         scratch: scratch.path(),
+        booting: None,
         passphrase: Some(&Passphrase::new(Zeroizing::new(b"benchmark".to_vec()))),
     };
     assemble(&spec, &site, host)?;

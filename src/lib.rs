@@ -4,6 +4,7 @@
 //! into steps, [`engine`] runs them in a workspace, and each step calls into [`installer`],
 //! [`tree`], [`scripts`], [`disk`] or [`output`], which reach the operating system through [`host`].
 
+pub mod boot;
 pub mod cli;
 pub mod config;
 pub mod disk;

@@ -188,6 +188,7 @@ fn add(tree: &Path, package: &str) {
         merged_usr: MergedUsr::LinksAndPackage,
         with_docs: false,
         with_changelogs: false,
+        skip_initrds: false,
         cache: Some(support::package_cache()),
     };
     let scratch = tempfile::tempdir().unwrap();

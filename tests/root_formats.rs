@@ -93,6 +93,7 @@ fn check(file_system: &FileSystem, image: &Path, slot: &Slot) {
         FileSystem::Xfs => tool("xfs_repair", &["-n", text(&part)]),
         FileSystem::Btrfs(_) => tool("btrfs", &["check", "--check-data-csum", text(&part)]),
         FileSystem::Squashfs(_) => tool("unsquashfs", &["-l", text(&part)]),
+        FileSystem::Fat => tool("fsck.vfat", &["-nv", text(&part)]),
     };
     fs::remove_file(part).unwrap();
 }

@@ -24,6 +24,8 @@ keywords! {
         Boot = "boot",
         /// Boots the image in a virtual machine.
         Qemu = "qemu",
+        /// Makes a key to sign with.
+        Genkey = "genkey",
         /// Explains the command line.
         Help = "help",
         /// Prints the version; has no word of its own but `--version`.
@@ -58,6 +60,10 @@ impl Verb {
         (
             Self::Qemu,
             "Boot the image in a virtual machine; arguments go to qemu",
+        ),
+        (
+            Self::Genkey,
+            "Make a key and a certificate for SecureBoot; -f: in place of those that are there",
         ),
         (Self::Help, "Print this text"),
     ];

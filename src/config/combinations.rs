@@ -96,6 +96,13 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
             quoted(config, "SkipFinalPhase")
         )));
     }
+    if config.bootable && config.secure_boot && !config.with_unified_kernel_images {
+        found.warn(Warning(format!(
+            "{} leaves the initrd and the command line unsigned: Secure Boot checks them only inside of a \
+             unified kernel image",
+            quoted(config, "WithUnifiedKernelImages")
+        )));
+    }
     if !config.repository_key_check {
         found.warn(Warning(format!(
             "{}: SIGNATURES OF PACKAGES ARE NOT CHECKED. Whoever controls the network or a mirror controls the image",
@@ -151,6 +158,10 @@ mod tests {
     fn dangerous_settings_are_shouted_about() {
         let warnings = Fixture::new().args("--repository-key-check=no").warnings();
         assert!(warnings[0].contains("SIGNATURES OF PACKAGES ARE NOT CHECKED"));
+        let warnings = Fixture::new()
+            .args("-b --secure-boot --without-unified-kernel-images")
+            .warnings();
+        assert!(warnings[0].contains("the command line unsigned"));
         let warnings = Fixture::new().args("--encrypt=data").warnings();
         assert!(warnings[0].contains("encrypts nothing"));
     }

@@ -64,28 +64,28 @@ settings! { (cx)
         => output("Force", "force").short('f');
     /// Put a kernel, an initrd and a boot loader into the image
     bootable: bool = false
-        => output("Bootable", "bootable").short('b').later("boot loaders");
+        => output("Bootable", "bootable").short('b');
     /// What starts a bootable image
     boot_protocols: Vec<BootProtocol> = vec![BootProtocol::Uefi]
         => output("BootProtocols", "boot-protocols").also_flags(&["boot-protocol"])
-            .needs(BOOTABLE, |c| c.bootable).later("boot loaders");
+            .needs(BOOTABLE, |c| c.bootable);
     /// The command line of the kernel
     kernel_command_line: String = "rhgb quiet selinux=0 audit=0 rw".into()
         => output("KernelCommandLine", "kernel-command-line").also_flags(&["kernel-commandline"])
-            .needs(BOOTABLE, |c| c.bootable).later("boot loaders");
+            .needs(BOOTABLE, |c| c.bootable);
     /// Sign what the firmware starts
     secure_boot: bool = false
-        => output("SecureBoot", "secure-boot").needs(BOOTABLE, |c| c.bootable).later("Secure Boot");
+        => output("SecureBoot", "secure-boot").needs(BOOTABLE, |c| c.bootable);
     /// The private key to sign with, PEM
     secure_boot_key: Option<PathBuf> = None
         => output("SecureBootKey", "secure-boot-key")
             .auto(Auto::SecretFile(&["mkosi.secure-boot.key", "mkosi.secureboot.key"]))
-            .needs("SecureBoot", |c| c.secure_boot && c.bootable).later("Secure Boot");
+            .needs("SecureBoot", |c| c.secure_boot && c.bootable);
     /// The certificate of the key, X.509
     secure_boot_certificate: Option<PathBuf> = None
         => output("SecureBootCertificate", "secure-boot-certificate")
             .auto(Auto::File(&["mkosi.secure-boot.crt", "mkosi.secureboot.crt"]))
-            .needs("SecureBoot", |c| c.secure_boot && c.bootable).later("Secure Boot");
+            .needs("SecureBoot", |c| c.secure_boot && c.bootable);
     /// Who the certificate of a new key names; %u is the user
     secure_boot_common_name: String = "mkosi of %u".into()
         => output("SecureBootCommonName", "secure-boot-common-name").not_for_builds();
@@ -155,13 +155,13 @@ settings! { (cx)
     /// Put kernel, initrd and command line into one file for the firmware to start
     with_unified_kernel_images: bool = true
         => output("WithUnifiedKernelImages", "without-unified-kernel-images").negated()
-            .needs(BOOTABLE, |c| c.bootable).later("boot loaders");
+            .needs(BOOTABLE, |c| c.bootable);
     /// Make an initrd for the hardware of this host only
     hostonly_initrd: bool = false
-        => output("HostonlyInitrd", "hostonly-initrd").needs(BOOTABLE, |c| c.bootable).later("boot loaders");
+        => output("HostonlyInitrd", "hostonly-initrd").needs(BOOTABLE, |c| c.bootable);
     /// Use the initrd of a cached image again
     cache_initrd: bool = true
-        => output("CacheInitrd", "cache-initrd").needs(BOOTABLE, |c| c.bootable).later("boot loaders");
+        => output("CacheInitrd", "cache-initrd").needs(BOOTABLE, |c| c.bootable);
     /// Sign the values that a TPM will measure at boot
     sign_expected_pcr: bool = false
         => output("SignExpectedPCR", "sign-expected-pcr").needs(BOOTABLE, |c| c.bootable).later("signed PCR values");
@@ -270,10 +270,10 @@ settings! { (cx)
             .needs("Format=gpt_ext4, gpt_xfs or gpt_btrfs", |c| c.format.has_root_size());
     /// The size of the EFI system partition
     esp_size: Size = Size::mib(256)
-        => partitions("ESPSize", "esp-size").needs(BOOTABLE, |c| c.bootable).later("boot loaders");
+        => partitions("ESPSize", "esp-size").needs(BOOTABLE, |c| c.bootable);
     /// The size of an extended boot loader partition
     xbootldr_size: Option<Size> = None
-        => partitions("XBootldrSize", "xbootldr-size").needs(BOOTABLE, |c| c.bootable).later("boot loaders");
+        => partitions("XBootldrSize", "xbootldr-size").needs(BOOTABLE, |c| c.bootable);
     /// The size of a swap partition
     swap_size: Option<Size> = None
         => partitions("SwapSize", "swap-size").needs(DISK, |c| c.format.is_disk());
@@ -308,7 +308,7 @@ settings! { (cx)
         => validation("PasswordIsHashed", "password-is-hashed").needs("Password", |c| c.password.is_some());
     /// Log root in on the console
     autologin: bool = false
-        => validation("Autologin", "autologin").later("automatic login");
+        => validation("Autologin", "autologin");
 
     /// Directories to look for programs in, before those of PATH; $VARIABLES are put in
     extra_search_paths: SearchPaths = SearchPaths::default()

@@ -87,7 +87,8 @@ mod tests {
                 "--esp-size=1G --kernel-command-line=x --boot-protocols=bios --secure-boot",
                 vec![],
             ),
-            ("-b --esp-size=1G", vec!["Bootable", "ESPSize"]),
+            ("-b --esp-size=1G --secure-boot", vec![]),
+            ("-b --sign-expected-pcr", vec!["SignExpectedPCR"]),
             (
                 "--build-packages=a --build-sources=b --source-file-transfer=mount -T",
                 vec![],

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
+use super::boot::{self, Booting};
 use super::layout::{Layout, Slot};
 use super::luks::Clear;
 use super::spec::{DiskSpec, Files, Filling, Partition, Size};
@@ -20,7 +21,7 @@ pub struct Assembled {
 }
 
 /// Where an image is made, and of what.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Site<'a> {
     /// The finished tree.
     pub tree: &'a Path,
@@ -30,6 +31,8 @@ pub struct Site<'a> {
     pub scratch: &'a Path,
     /// What encrypted partitions are opened with.
     pub passphrase: Option<&'a Passphrase>,
+    /// Finishes what boot partitions hold, when there are any.
+    pub booting: Option<&'a Booting<'a>>,
 }
 
 /// Makes an image.
@@ -68,30 +71,41 @@ pub fn assemble(spec: &DiskSpec, site: &Site<'_>, host: &Host) -> Result<Assembl
             resize(&layout)?;
         }
     }
-    for partition in spec.in_order() {
+    let fill = |partition: &Partition, layout: &Layout| {
         if made.iter().any(|(kind, _)| *kind == partition.kind) {
-            continue;
+            return Ok(());
         }
-        let slot = slot(&layout, partition)?;
+        let slot = slot(layout, partition)?;
         match &partition.filling {
-            Filling::Nothing => {}
-            Filling::Swap => swap::write(
-                &image,
-                slot,
-                spec.architecture,
-                spec.seed.file_system(partition.kind),
-            )
-            .map_err(DiskError::io("make swap space in", output))?,
+            Filling::Nothing => Ok(()),
+            Filling::Swap => {
+                let id = spec.seed.file_system(partition.kind);
+                swap::write(&image, slot, spec.architecture, id)
+                    .map_err(DiskError::io("make swap space in", output))
+            }
             Filling::Files(files) => {
-                make_files(spec, partition, files, slot, &image, site, host)?;
+                make_files(spec, partition, files, slot, &image, site, host).map(drop)
             }
         }
+    };
+    let (last, first): (Vec<_>, Vec<_>) = spec
+        .in_order()
+        .into_iter()
+        .partition(|partition| boot::comes_last(partition.kind));
+    for partition in first {
+        fill(partition, &layout)?;
     }
     let root_hash = if spec.verity {
         seal::seal(&image, output, &mut layout, spec.seed, host)?
     } else {
         None
     };
+    if let Some(booting) = site.booting {
+        boot::finish(&image, output, &layout, root_hash.as_ref(), booting)?;
+    }
+    for partition in last {
+        fill(partition, &layout)?;
+    }
     gpt::write(&image, &layout, spec.seed.disk()).map_err(DiskError::io("write", output))?;
     std::mem::forget(unfinished);
     Ok(Assembled { layout, root_hash })
@@ -250,6 +264,7 @@ mod tests {
             output,
             scratch: scratch.path(),
             passphrase: None,
+            booting: None,
         };
         assemble(spec, &site, host)
     }

@@ -103,6 +103,29 @@ pub enum DiskError {
         /// Which partition.
         kind: PartitionKind,
     },
+    /// A file that FAT has no way to keep.
+    #[error(
+        "cannot put {} on a FAT partition: FAT holds only directories and regular files",
+        printable_path(path)
+    )]
+    NotForFat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What starts the machine could not be made.
+    #[error(transparent)]
+    Boot(Box<dyn Error + Send + Sync>),
+    /// GRUB's core image is too large for its partition.
+    #[error(
+        "GRUB's core image takes {} and its partition has {}",
+        size_text(*size), size_text(*room)
+    )]
+    CoreTooLarge {
+        /// Its size in bytes.
+        size: u64,
+        /// The partition's size in bytes.
+        room: u64,
+    },
     /// cryptsetup did something else than it was asked for.
     #[error("cryptsetup made a LUKS header that does not fit its partition: {what}")]
     LuksHeader {

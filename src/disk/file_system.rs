@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::btrfs::Btrfs;
 use super::squashfs::Squashfs;
-use super::{Content, DiskError, PartitionKind, Size, ext4, xfs};
+use super::{Content, DiskError, PartitionKind, Size, ext4, fat, xfs};
 use crate::host::Host;
 
 /// A file system, with the settings that only it has.
@@ -22,6 +22,8 @@ pub enum FileSystem {
     Btrfs(Btrfs),
     /// squashfs, which is never written to.
     Squashfs(Squashfs),
+    /// FAT, for firmware and boot loaders to read.
+    Fat,
 }
 
 /// A range of a file.
@@ -88,6 +90,7 @@ impl FileSystem {
             Self::Xfs => "xfs",
             Self::Btrfs(_) => "btrfs",
             Self::Squashfs(_) => "squashfs",
+            Self::Fat => "vfat",
         }
     }
 
@@ -99,13 +102,14 @@ impl FileSystem {
             Self::Xfs => vec!["mkfs.xfs".to_owned()],
             Self::Btrfs(_) => vec!["mkfs.btrfs".to_owned(), "btrfstune".to_owned()],
             Self::Squashfs(squashfs) => vec![squashfs.tool()],
+            Self::Fat => fat::TOOLS.map(str::to_owned).to_vec(),
         }
     }
 
     /// Whether it can be enlarged when its partition is.
     #[must_use]
     pub const fn grows(&self) -> bool {
-        !matches!(self, Self::Squashfs(_))
+        !matches!(self, Self::Squashfs(_) | Self::Fat)
     }
 
     /// The size in bytes below which there is no such file system, whatever it holds.
@@ -116,6 +120,7 @@ impl FileSystem {
             Self::Xfs => xfs::LEAST,
             Self::Btrfs(_) => Btrfs::least(read_only),
             Self::Squashfs(_) => Squashfs::LEAST,
+            Self::Fat => fat::LEAST,
         }
     }
 
@@ -127,6 +132,7 @@ impl FileSystem {
             Self::Xfs => xfs::needed(content),
             Self::Btrfs(_) => Btrfs::needed(content, read_only),
             Self::Squashfs(_) => Squashfs::most(content),
+            Self::Fat => fat::needed(content),
         }
     }
 
@@ -140,6 +146,7 @@ impl FileSystem {
             (_, Size::Minimal) => Room::Exactly(needed()),
             (Self::Ext4, Size::Automatic) => Room::Exactly(ext4::automatic(content, read_only)),
             (Self::Xfs, Size::Automatic) => Room::Exactly(xfs::automatic(content, read_only)),
+            (Self::Fat, Size::Automatic) => Room::Exactly(fat::SMALLEST_AUTOMATIC.max(needed())),
             (Self::Btrfs(_), Size::Automatic) => {
                 Room::Exactly(Btrfs::automatic(content, read_only))
             }
@@ -154,6 +161,7 @@ impl FileSystem {
             (_, Size::Fixed(size)) => Room::Exactly(size),
             (Self::Ext4, Size::Automatic) => Room::UpTo(ext4::SMALLEST_AUTOMATIC),
             (Self::Xfs, Size::Automatic) => Room::UpTo(xfs::SMALLEST_AUTOMATIC),
+            (Self::Fat, Size::Automatic) => Room::UpTo(fat::SMALLEST_AUTOMATIC),
             (Self::Btrfs(_), Size::Automatic) => Room::UpTo(Btrfs::SMALLEST_AUTOMATIC),
         }
     }
@@ -194,6 +202,7 @@ impl FileSystem {
             Self::Xfs => xfs::check(size, volume),
             Self::Btrfs(btrfs) => btrfs.check(size, volume),
             Self::Squashfs(_) => Ok(()),
+            Self::Fat => fat::check(size, volume),
         }
     }
 
@@ -220,6 +229,7 @@ impl FileSystem {
             Self::Xfs => xfs::make(place, volume, host).map(|()| place.size),
             Self::Btrfs(btrfs) => btrfs.make(place, volume, host),
             Self::Squashfs(squashfs) => squashfs.make(place, volume, host),
+            Self::Fat => fat::make(place, volume, host).map(|()| place.size),
         }
     }
 }

@@ -3,12 +3,14 @@
 mod ask;
 mod assemble;
 mod attach;
+mod boot;
 pub mod btrfs;
 mod content;
 mod draw;
 mod error;
 pub mod ext4;
 mod extents;
+pub mod fat;
 mod file_system;
 pub mod gpt;
 mod identity;
@@ -29,6 +31,7 @@ pub mod xfs;
 
 pub use assemble::{Assembled, Site, assemble};
 pub use attach::{Apart, AttachedImage, MountPoints, host_dissects};
+pub use boot::{BootCode, Booting};
 pub use content::Content;
 pub use draw::{Style, draw};
 pub use error::DiskError;

@@ -106,6 +106,59 @@ pub fn base_packages() -> Vec<String> {
         .to_vec()
 }
 
+/// What an image shall boot with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Boots {
+    /// Firmware starts it, through systemd-boot.
+    pub uefi: bool,
+    /// A BIOS starts it, through GRUB.
+    pub bios: bool,
+    /// A hash tree protects its root partition.
+    pub verity: bool,
+    /// Partitions are encrypted.
+    pub encrypted: bool,
+    /// A kernel was asked for by name.
+    pub has_kernel: bool,
+}
+
+/// Packages that a machine needs to boot the image: kernel, dracut, boot loaders. dracut stands in
+/// for initramfs-tools.
+#[must_use]
+pub fn boot_packages(release: &str, architecture: &str, boots: Boots) -> Vec<String> {
+    let position = |name| RELEASES.iter().position(|r| r.name == name);
+    // Releases are sorted from the newest.
+    let since = |name| position(release).is_some_and(|nth| Some(nth) <= position(name));
+    let mut packages = vec!["dracut".to_owned(), "udev".to_owned()];
+    if !boots.has_kernel {
+        let flavour = match architecture {
+            "i386" => "686-pae",
+            "armhf" => "armmp",
+            "armel" => "rpi",
+            "ppc64el" => "powerpc64le",
+            other => other,
+        };
+        packages.push(format!("linux-image-{flavour}"));
+    }
+    let mut add = |names: &[&str]| packages.extend(names.iter().map(|name| (*name).to_owned()));
+    // Before bookworm it was a part of the package systemd.
+    if boots.uefi && since("bookworm") {
+        add(&["systemd-boot", "systemd-boot-efi"]);
+    }
+    if boots.bios {
+        add(&["grub-pc-bin", "grub2-common"]);
+    }
+    if boots.verity || boots.encrypted {
+        add(&["dmsetup"]);
+        if since("trixie") {
+            add(&["systemd-cryptsetup"]);
+        }
+    }
+    if boots.encrypted {
+        add(&["cryptsetup"]);
+    }
+    packages
+}
+
 /// Keyrings of the host that sign Debian.
 #[must_use]
 pub fn keyrings() -> Vec<PathBuf> {
@@ -266,6 +319,52 @@ mod tests {
             ["deb http://deb.debian.org/debian sid main"]
         );
         assert!(lines(&repositories("buster").image())[2].contains("buster/updates"));
+    }
+
+    #[test]
+    fn boot_packages_follow_release_and_protocols() {
+        let uefi = Boots {
+            uefi: true,
+            ..Boots::default()
+        };
+        let everything = Boots {
+            uefi: true,
+            bios: true,
+            verity: true,
+            encrypted: true,
+            has_kernel: true,
+        };
+        for (release, architecture, boots, packages) in [
+            (
+                "bookworm",
+                "amd64",
+                uefi,
+                "dracut udev linux-image-amd64 systemd-boot systemd-boot-efi",
+            ),
+            ("bullseye", "arm64", uefi, "dracut udev linux-image-arm64"),
+            (
+                "trixie",
+                "amd64",
+                everything,
+                "dracut udev systemd-boot systemd-boot-efi grub-pc-bin grub2-common dmsetup \
+                 systemd-cryptsetup cryptsetup",
+            ),
+            (
+                "bookworm",
+                "i386",
+                Boots {
+                    bios: true,
+                    encrypted: true,
+                    ..Boots::default()
+                },
+                "dracut udev linux-image-686-pae grub-pc-bin grub2-common dmsetup cryptsetup",
+            ),
+        ] {
+            assert_eq!(
+                boot_packages(release, architecture, boots).join(" "),
+                packages
+            );
+        }
     }
 
     #[test]

@@ -5,9 +5,8 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use super::EngineError;
-use super::StepError;
 use super::site::Site;
+use super::{EngineError, StepError, boot};
 use crate::disk::{
     self, Assembled, Content, DiskSpec, FileSystem, Filling, PartitionKind, Place, Room, Size,
     Volume,
@@ -44,11 +43,18 @@ pub(super) fn write_disk(
     // All others first: the root file system holds what is left.
     spec.partitions
         .sort_by_key(|partition| partition.kind == PartitionKind::Root);
+    let mut boots = Vec::new();
     for partition in &mut spec.partitions {
         let Filling::Files(files) = &mut partition.filling else {
             continue;
         };
-        if let Some(place) = partition.kind.mount_point() {
+        if let (Some(prepared), FileSystem::Fat) = (&site.boot, &files.file_system) {
+            let directory = boot::directory(partition.kind, site, host)?;
+            prepared.fill(partition.kind, &directory, host)?;
+            files.content = content(&directory, host)?;
+            files.directory = Some(directory.clone());
+            boots.push((partition.kind, directory));
+        } else if let Some(place) = partition.kind.mount_point() {
             let aside = site.scratch.join(partition.kind.short_name());
             let (report, cancel) = (host.report.as_ref(), &host.cancel);
             tree::set_aside(&root, Path::new(place), &aside, report, cancel)?;
@@ -58,7 +64,12 @@ pub(super) fn write_disk(
             files.content = content(&site.tree, host)?;
         }
     }
+    let finish = |hash: Option<&_>, sector| match &site.boot {
+        Some(prepared) => Ok(prepared.finish(&boots, hash, sector, host)?),
+        None => Ok(None),
+    };
     let place = disk::Site {
+        booting: Some(&finish),
         tree: &site.tree,
         output: target,
         scratch: &site.scratch,

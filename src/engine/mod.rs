@@ -1,10 +1,12 @@
 //! Runs a plan: events, a workspace, publishing what was made.
 
 mod artifacts;
+mod boot;
 mod disk_image;
 mod error;
 pub mod events;
 mod file_systems;
+pub mod initrds;
 pub mod layers;
 mod phases;
 mod placing;

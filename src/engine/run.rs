@@ -62,6 +62,7 @@ fn run_steps(
         staging,
         image: PathBuf::new(),
         digests: HashMap::new(),
+        boot: None,
     };
     let is_final = build.plan.phase(Phase::Final).next().is_some();
     for name in build.former.iter().filter(|_| is_final) {

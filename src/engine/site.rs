@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::boot::Prepared;
 use super::{Caching, PublishOptions, Staging};
 use crate::disk::Passphrase;
 use crate::installer::Installer;
@@ -49,4 +50,6 @@ pub(super) struct Site<'a> {
     pub image: PathBuf,
     /// Checksums of artifacts, as far as they came about while those were written.
     pub digests: HashMap<OsString, Digest>,
+    /// What makes the image boot, once it was collected.
+    pub boot: Option<Prepared>,
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::file_systems::{self, content};
 use super::site::Site;
-use super::{EngineError, artifacts, disk_image, project};
+use super::{EngineError, artifacts, boot, disk_image, project};
+use crate::boot::BootError;
 use crate::disk::DiskError;
 use crate::host::Host;
 use crate::installer::{self, InstallError, Request};
@@ -30,6 +31,8 @@ pub enum StepError {
     Sources(#[from] SourcesError),
     /// The disk image.
     Disk(#[from] DiskError),
+    /// What boots it.
+    Boot(#[from] BootError),
     /// Another artifact.
     Output(#[from] OutputError),
     /// The plan.
@@ -66,6 +69,7 @@ pub(super) fn perform(
         }
         Action::SetHostname(name) => tree::set_hostname(&root()?, name)?,
         Action::SetRootPassword(password) => set_password(password, &root()?, site)?,
+        Action::SetAutologin => tree::set_autologin(&root()?)?,
         Action::Postinst(script) => scripts::postinst(script, &site.tree, host)?,
         Action::RemovePackages(packages) => {
             site.build
@@ -77,6 +81,7 @@ pub(super) fn perform(
         }
         Action::WriteManifest(manifest) => return artifacts::manifest(manifest, site),
         Action::WriteChangelog(manifest) => return artifacts::changelog(manifest, site),
+        Action::PrepareBoot(plan) => return boot::prepare(plan, site, host),
         Action::CleanUp(clean_up) => clean(clean_up, site, host)?,
         Action::WriteImage(image) => return write_image(image, site, host),
         Action::ConvertImage => artifacts::convert(site, host)?,

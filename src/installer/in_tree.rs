@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::apt;
-use super::{InstallError, Request, Site};
+use super::{InstallError, Request, SKIP_INITRDS, Site};
 use crate::host::{Container, Host};
 use crate::tree::Root;
 
@@ -95,6 +95,9 @@ impl<'a> InTree<'a> {
             .network(true)
             .bind_read_only(&self.keyrings, Path::new(BUILD_KEYRINGS))
             .env("DEBIAN_FRONTEND", "noninteractive");
+        if request.skip_initrds {
+            container = container.env(SKIP_INITRDS.0, SKIP_INITRDS.1);
+        }
         if let Some(cache) = &request.cache {
             container = container.bind(cache, Path::new("/var/cache/apt/archives"));
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 use super::apt::{self, USR_IS_MERGED};
-use super::{InstallError, Installer, Request, Site, in_tree, version};
+use super::{InstallError, Installer, Request, SKIP_INITRDS, Site, in_tree, version};
 use crate::distro::{MergedUsr, Source};
 use crate::host::{Command, Container, Host, Mount, mount_point_inside};
 use crate::tree::Root;
@@ -91,6 +91,9 @@ fn command(request: &Request, site: &Site, keyrings: &Path) -> Command {
         // What is downloaded stays, and what is there already is no mistake.
         command = command.args(["--skip=download/empty", "--skip=essential/unlink"]);
     }
+    if request.skip_initrds {
+        command = command.env(SKIP_INITRDS.0, SKIP_INITRDS.1);
+    }
     if !packages.is_empty() {
         command = command.arg(format!("--include={}", packages.join(",")));
     }
@@ -154,8 +157,10 @@ mod tests {
         };
         let mut request = request();
         request.cache = Some("/cache".into());
+        request.skip_initrds = true;
         let line = command(&request, &site, Path::new("/build/keys")).to_string();
         for part in [
+            "INITRD=No mmdebstrap",
             "--keyring=/build/keys",
             "--architectures=amd64",
             "--include=dbus,systemd,usr-is-merged",

@@ -45,6 +45,8 @@ pub struct Request {
     pub with_docs: bool,
     /// Whether change logs are installed even if documentation is not.
     pub with_changelogs: bool,
+    /// Kernel packages make no initrds when they are installed: the build makes its own.
+    pub skip_initrds: bool,
     /// Where downloaded packages are kept.
     pub cache: Option<PathBuf>,
 }
@@ -57,6 +59,9 @@ pub struct Site {
     /// A directory of the build's own for what must not be in the tree.
     pub scratch: PathBuf,
 }
+
+/// The variable by which hooks of Debian's kernel packages are told to make no initrd.
+pub(crate) const SKIP_INITRDS: (&str, &str) = ("INITRD", "No");
 
 /// A package manager.
 pub trait Installer: Send + Sync {
@@ -198,6 +203,7 @@ mod tests {
             merged_usr: MergedUsr::LinksAndPackage,
             with_docs: false,
             with_changelogs: false,
+            skip_initrds: false,
             cache: None,
         }
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Image, Reading};
+use super::{Boot, Image, Reading};
 use crate::config::values::Secret;
 use crate::installer::Request;
 use crate::scripts::sources::Sources;
@@ -39,6 +39,8 @@ pub enum Action {
     SetHostname(String),
     /// Sets or locks root's password.
     SetRootPassword(RootPassword),
+    /// Makes root log in by itself.
+    SetAutologin,
     /// Runs the post-installation script inside.
     Postinst(Script),
     /// Takes packages out again.
@@ -49,6 +51,8 @@ pub enum Action {
     WriteManifest(Manifest),
     /// Writes the latest changes of the packages.
     WriteChangelog(Manifest),
+    /// Makes initrds, and collects what boots the image.
+    PrepareBoot(Boot),
     /// Removes what an image must not carry.
     CleanUp(CleanUp),
     /// Makes the output of the finished tree.
@@ -154,11 +158,13 @@ impl Action {
             Self::SetHostname(_) => "Setting the host name".into(),
             Self::SetRootPassword(RootPassword::Locked) => "Locking root's password".into(),
             Self::SetRootPassword(_) => "Setting root's password".into(),
+            Self::SetAutologin => "Setting up automatic login".into(),
             Self::Postinst(script) => running("post-installation script", script),
             Self::RemovePackages(_) => "Removing packages".into(),
             Self::Finalize(script) => running("finalize script", script),
             Self::WriteManifest(_) => "Listing packages".into(),
             Self::WriteChangelog(_) => "Collecting change logs".into(),
+            Self::PrepareBoot(_) => "Making the initrd".into(),
             Self::CleanUp(_) => "Cleaning up".into(),
             Self::WriteImage(image) => image.title().into(),
             Self::ConvertImage => "Converting the image to QCOW2".into(),

@@ -88,6 +88,10 @@ fn installation(request: &Request, inputs: &mut Vec<Input>) -> Result<(), PlanEr
     add("Architecture", request.architecture.clone());
     add("WithDocs", yes_or_no(request.with_docs));
     add("change logs", yes_or_no(request.with_changelogs));
+    add(
+        "initrds of kernel packages",
+        yes_or_no(!request.skip_initrds),
+    );
     for (nth, source) in request.sources.iter().enumerate() {
         add(&format!("repository {}", nth + 1), source.line(true));
     }

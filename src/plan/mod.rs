@@ -2,6 +2,7 @@
 
 mod action;
 mod artifacts;
+mod boot;
 mod fingerprint;
 mod image;
 mod inputs;
@@ -22,6 +23,7 @@ use crate::host::printable_path;
 
 pub use action::{Action, BuildRun, CleanUp, Identity, Manifest, RootPassword, TreeSource};
 pub use artifacts::Reading;
+pub use boot::{BiosFiles, Boot, Encrypted};
 pub use fingerprint::{Fingerprint, LayerIdentity, identify};
 pub use image::{Disk, Image};
 pub use inputs::Input;
@@ -96,10 +98,11 @@ impl Plan {
     ) -> Result<Self, Vec<PlanError>> {
         let requests = packages::requests(config, &mut errors);
         let image = image::image(config, context, &mut errors);
+        let boot = boot::boot(config, context, &mut errors);
         let (Some(requests), Some(image), true) = (requests, image, errors.is_empty()) else {
             return Err(errors);
         };
-        let steps = phases::steps(config, &requests.base, image);
+        let steps = phases::steps(config, &requests.base, boot, image);
         let layers = layer::layers(config, requests);
         Ok(Self { layers, steps })
     }

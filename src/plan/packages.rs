@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::PlanError;
 use crate::config::Config;
-use crate::config::values::{BasePackages, Distribution, ManifestFormat};
+use crate::config::values::{BasePackages, BootProtocol, Distribution, ManifestFormat};
 use crate::distro::debian;
 use crate::installer::Request;
 
@@ -69,6 +69,10 @@ fn debian_request(config: &Config, errors: &mut Vec<PlanError>) -> Option<Reques
     let mut packages = config.packages.install().to_vec();
     if config.base_packages != BasePackages::No {
         packages.extend(debian::base_packages());
+        if config.bootable && config.format.is_disk() {
+            let architecture = config.architecture.debian();
+            packages.extend(debian::boot_packages(release, architecture, boots(config)));
+        }
     }
     packages.retain(|name| !excluded.contains(name));
     packages.sort();
@@ -103,8 +107,20 @@ fn debian_request(config: &Config, errors: &mut Vec<PlanError>) -> Option<Reques
         merged_usr: debian::merged_usr(release),
         with_docs: config.with_docs,
         with_changelogs: config.manifest_format.contains(&ManifestFormat::Changelog),
+        skip_initrds: config.bootable,
         cache: config.cache.clone(),
     })
+}
+
+fn boots(config: &Config) -> debian::Boots {
+    let kernel = |name: &String| name.starts_with("linux-image-");
+    debian::Boots {
+        uefi: config.boot_protocols.contains(&BootProtocol::Uefi),
+        bios: config.boot_protocols.contains(&BootProtocol::Bios),
+        verity: config.verity,
+        encrypted: config.encrypt.is_some(),
+        has_kernel: config.packages.install().iter().any(kernel),
+    }
 }
 
 /// Refuses what a package manager could take for an option, a file or several names: settings

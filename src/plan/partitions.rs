@@ -74,13 +74,24 @@ pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
     let fixed = |size: ConfigSize| Size::Fixed(size.bytes());
     let mut partitions = Vec::new();
     if boots(BootProtocol::Uefi) {
-        partitions.push(Wanted::new(PartitionKind::Esp, fixed(config.esp_size)));
+        // As large as it has to be, unless somebody said otherwise.
+        let size = match config.origins.of("ESPSize").first() {
+            Some(origin) if origin.is_explicit() => fixed(config.esp_size),
+            _ => Size::Automatic,
+        };
+        partitions.push(Wanted {
+            file_system: Some(FileSystem::Fat),
+            ..Wanted::new(PartitionKind::Esp, size)
+        });
     }
     if boots(BootProtocol::Bios) {
         partitions.push(Wanted::new(PartitionKind::BiosBoot, Size::Automatic));
     }
     if let Some(size) = config.xbootldr_size.filter(|_| config.bootable) {
-        partitions.push(Wanted::new(PartitionKind::Xbootldr, fixed(size)));
+        partitions.push(Wanted {
+            file_system: Some(FileSystem::Fat),
+            ..Wanted::new(PartitionKind::Xbootldr, fixed(size))
+        });
     }
     if let Some(size) = config.swap_size {
         partitions.push(Wanted::new(PartitionKind::Swap, fixed(size)));

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::sources::sources;
 use super::{
-    Action, BuildRun, CleanUp, Identity, Image, Manifest, RootPassword, TreeSource, artifacts,
+    Action, Boot, BuildRun, CleanUp, Identity, Image, Manifest, RootPassword, TreeSource, artifacts,
 };
 use crate::config::Config;
 use crate::config::values::{ManifestFormat, Secret, SourceTransfer, Tristate};
@@ -32,7 +32,12 @@ pub struct Step {
 }
 
 /// The steps of both phases, after the packages are installed.
-pub(super) fn steps(config: &Config, request: &Request, image: Image) -> Vec<Step> {
+pub(super) fn steps(
+    config: &Config,
+    request: &Request,
+    boot: Option<Boot>,
+    image: Image,
+) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut add = |phase, actions: Vec<Action>| {
         steps.extend(actions.into_iter().map(|action| Step { phase, action }));
@@ -41,7 +46,7 @@ pub(super) fn steps(config: &Config, request: &Request, image: Image) -> Vec<Ste
         add(Phase::Development, development_phase(config));
     }
     if !(config.build_script.is_some() && config.skip_final_phase) {
-        add(Phase::Final, final_phase(config, request, image));
+        add(Phase::Final, final_phase(config, request, boot, image));
     }
     steps
 }
@@ -80,7 +85,12 @@ fn development_phase(config: &Config) -> Vec<Action> {
 }
 
 /// From the tree with the packages to the artifacts.
-fn final_phase(config: &Config, request: &Request, image: Image) -> Vec<Action> {
+fn final_phase(
+    config: &Config,
+    request: &Request,
+    boot: Option<Boot>,
+    image: Image,
+) -> Vec<Action> {
     let mut actions = Vec::new();
     let password = root_password(config);
     let locked = matches!(password, RootPassword::Locked);
@@ -107,6 +117,9 @@ fn final_phase(config: &Config, request: &Request, image: Image) -> Vec<Action> 
     if !locked {
         actions.push(Action::SetRootPassword(password));
     }
+    if config.autologin {
+        actions.push(Action::SetAutologin);
+    }
     if let Some(path) = &config.post_installation_script {
         actions.push(Action::Postinst(script(config, path, "final")));
     }
@@ -132,6 +145,8 @@ fn final_phase(config: &Config, request: &Request, image: Image) -> Vec<Action> 
             actions.push(action(manifest.clone()));
         }
     }
+    // Before the clean-up, too: what makes an initrd may be gone then.
+    actions.extend(boot.map(Action::PrepareBoot));
     actions.push(Action::CleanUp(CleanUp {
         machine_id: config.machine_id.clone(),
         keep_docs: config.with_docs,

@@ -1,6 +1,7 @@
 //! What a plan needs of the host and of the user.
 
 use super::{Action, Plan};
+use crate::boot::SIGNING_TOOLS;
 
 /// The programs, each once, besides those of the package manager.
 #[must_use]
@@ -26,6 +27,13 @@ fn needed(action: &Action) -> Vec<String> {
         | Action::Build(_)
         | Action::RemovePackages(_) => vec!["systemd-nspawn".to_owned()],
         Action::CopySources(sources) => sources.tools().iter().map(ToString::to_string).collect(),
+        Action::PrepareBoot(boot) => {
+            let mut tools = vec!["systemd-nspawn".to_owned()];
+            if boot.signing.is_some() {
+                tools.extend(SIGNING_TOOLS.map(str::to_owned));
+            }
+            tools
+        }
         Action::WriteImage(image) => image.tools(),
         Action::ConvertImage => vec!["qemu-img".to_owned()],
         _ => Vec::new(),

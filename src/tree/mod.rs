@@ -6,6 +6,7 @@
 pub(crate) mod archive;
 mod aside;
 pub(crate) mod attributes;
+mod autologin;
 mod cleanup;
 mod copy;
 mod describe;
@@ -33,6 +34,7 @@ pub(crate) mod xattrs;
 
 pub use archive::{Extracted, extract};
 pub use aside::set_aside;
+pub use autologin::set_autologin;
 pub use cleanup::{clean_up, remove_host_keys};
 pub use copy::{Copied, CopyOptions, Owner, Select, copy_tree};
 pub use describe::{Described, describe};

@@ -236,6 +236,9 @@ fn nspawn(config: &Config, run: Run) -> Command {
     if run == Run::Boot {
         command = command.arg("--boot");
     }
+    if config.network_veth {
+        command = command.arg("--network-veth");
+    }
     if config.read_only {
         command = command.arg("--read-only");
         if run == Run::Boot {

@@ -450,9 +450,14 @@ pub(super) fn shown(globals: &Globals) -> Shown {
 
 /// Says how to run what was made.
 fn conclude(config: &Config) {
-    if super::boot::check(config, super::boot::Run::Boot).is_ok() {
-        terminal::tell("  run it with: mkosi boot, or mkosi shell\n");
-    }
+    let container = super::boot::check(config, super::boot::Run::Boot).is_ok();
+    let with = match (container, super::qemu::check(config).is_ok()) {
+        (true, true) => "mkosi qemu, mkosi boot, or mkosi shell",
+        (true, false) => "mkosi boot, or mkosi shell",
+        (false, true) => "mkosi qemu",
+        (false, false) => return,
+    };
+    terminal::tell(&format!("  run it with: {with}\n"));
 }
 
 fn image_name(path: &Path) -> String {

@@ -6,11 +6,11 @@ use std::path::Path;
 use super::{VerbError, build, exit, terminal};
 use crate::config::Config;
 use crate::engine::layers::{self, Store};
-use crate::engine::{BuildError, sweep};
+use crate::engine::{BuildError, initrds, sweep};
 use crate::host::{HostError, Lock, Quiet, is_root, printable_path, remove, remove_contents};
 
-/// Removes artifacts; with `-f` also the cached images and what is in the build directory, with `-ff`
-/// also the package cache.
+/// Removes artifacts; with `-f` also the cached images, kept initrds and what is in the build
+/// directory, with `-ff` also the package cache.
 pub fn run(config: &Config) -> u8 {
     match clean(config) {
         Ok(()) => exit::DONE,
@@ -40,6 +40,9 @@ fn clean(config: &Config) -> Result<(), VerbError> {
     }
     if config.force.0 >= 1 {
         clean_layers(&Store::in_directory(directory), config)?;
+        for path in initrds::kept(&config.output) {
+            told(&path, remove(&path))?;
+        }
     }
     let emptied = [
         (config.force.0 >= 1, &config.build_directory),

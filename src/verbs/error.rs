@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::PassphraseError;
+use crate::boot::BootError;
 use crate::config::ConfigError;
 use crate::disk::DiskError;
 use crate::engine::BuildError;
@@ -100,6 +101,9 @@ pub enum VerbError {
     /// The checksums could not be signed.
     #[error(transparent)]
     Sign(OutputError),
+    /// Something about booting.
+    #[error(transparent)]
+    Boot(BootError),
     /// The build failed.
     #[error(transparent)]
     Build(BuildError),
@@ -118,6 +122,7 @@ impl VerbError {
                 | Self::Host(HostError::Cancelled)
                 | Self::Command(CommandError::Cancelled)
                 | Self::Sign(OutputError::Cancelled)
+                | Self::Boot(BootError::Cancelled)
                 | Self::Passphrase(PassphraseError::Ask(AskError::Interrupted))
         )
     }

@@ -6,7 +6,9 @@ pub mod build;
 pub mod clean;
 mod error;
 pub mod exit;
+pub mod genkey;
 mod passphrase;
+pub mod qemu;
 pub mod summary;
 pub mod terminal;
 pub mod why;
@@ -70,22 +72,38 @@ fn with_config(verb: Verb, invocation: &Invocation, context: &Context) -> u8 {
     match verb {
         Verb::Clean => clean::run(&config),
         Verb::Why => why::run(&config, context, globals),
-        Verb::Shell => run_image(boot::Run::Shell, &config, invocation, context),
-        Verb::Boot => run_image(boot::Run::Boot, &config, invocation, context),
-        Verb::Qemu => {
-            terminal::complain(
-                "error: qemu needs a bootable image, and this version cannot build any yet; \
-                 `mkosi boot` runs the image in a container",
-            );
-            exit::USAGE
-        }
+        Verb::Shell => run_image(
+            Run::Container(boot::Run::Shell),
+            &config,
+            invocation,
+            context,
+        ),
+        Verb::Boot => run_image(
+            Run::Container(boot::Run::Boot),
+            &config,
+            invocation,
+            context,
+        ),
+        Verb::Qemu => run_image(Run::Machine, &config, invocation, context),
+        Verb::Genkey => genkey::run(&config, context),
         _ => build::run(&config, context, globals),
     }
 }
 
+/// What an image runs in.
+#[derive(Clone, Copy)]
+enum Run {
+    Container(boot::Run),
+    Machine,
+}
+
 /// Builds the image if it is not there, or if told to, and runs it.
-fn run_image(run: boot::Run, config: &Config, invocation: &Invocation, context: &Context) -> u8 {
-    if let Err(error) = boot::check(config, run) {
+fn run_image(run: Run, config: &Config, invocation: &Invocation, context: &Context) -> u8 {
+    let fits = match run {
+        Run::Container(run) => boot::check(config, run),
+        Run::Machine => qemu::check(config),
+    };
+    if let Err(error) = fits {
         terminal::complain_about(&error);
         return exit::USAGE;
     }
@@ -96,7 +114,11 @@ fn run_image(run: boot::Run, config: &Config, invocation: &Invocation, context: 
             return status;
         }
     }
-    boot::run(config, run, &invocation.arguments)
+    let words = &invocation.arguments;
+    match run {
+        Run::Container(run) => boot::run(config, run, words),
+        Run::Machine => qemu::run(config, context, words),
+    }
 }
 
 /// The host as commands for this configuration see it.

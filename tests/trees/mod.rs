@@ -47,6 +47,7 @@ pub fn assemble_with(
     // On a disk, as a workspace is.
     let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let site = disk::Site {
+        booting: None,
         tree,
         output,
         scratch: scratch.path(),
@@ -411,6 +412,7 @@ pub fn check_file_system(file_system: &FileSystem, file: &Path) {
         FileSystem::Xfs => tool("xfs_repair", &["-n", "-f", file]),
         FileSystem::Btrfs(_) => tool("btrfs", &["check", "--check-data-csum", file]),
         FileSystem::Squashfs(_) => tool("unsquashfs", &["-lls", file]),
+        FileSystem::Fat => tool("fsck.vfat", &["-nv", file]),
     };
 }
 

@@ -55,7 +55,7 @@ pub(super) fn install(
         }
         script.push('\n');
     }
-    run(site, &script, &debs, host)
+    run(request, site, &script, &debs, host)
         .map_err(|e| apt::explain("installing packages failed", Some(request), e))?;
     refusal.end(root)?;
     leavings::extended_states(root, settings, |_| false)?;

@@ -38,7 +38,7 @@ pub(super) fn fill(
     let packages = read_all(&chosen)?;
     database::begin(root, &request.architecture)?;
     let order = resolve::configured(settings)?;
-    let mut filling = Filling::new(&packages, root, site, host)?;
+    let mut filling = Filling::new(request, &packages, root, site, host)?;
     filling.first_files()?;
     let refusal = Refusal::begin(root)?;
     filling.first_scripts()?;

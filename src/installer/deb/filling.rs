@@ -16,7 +16,7 @@ use super::wave::unpack_all;
 use super::ways::{Ways, has_preinst};
 use super::{changes, database};
 use crate::host::Host;
-use crate::installer::{InstallError, Site};
+use crate::installer::{InstallError, Request, Site};
 use crate::tree::archive::Fault;
 use crate::tree::shown::shown_bytes;
 use crate::tree::{Root, TreeError};
@@ -32,6 +32,7 @@ pub(super) fn about(name: &str, fault: Fault) -> InstallError {
 
 /// A tree on its way from empty to filled.
 pub(super) struct Filling<'a> {
+    request: &'a Request,
     packages: &'a [Package],
     relations: Relations,
     ways: Ways,
@@ -51,6 +52,7 @@ impl<'a> Filling<'a> {
     /// # Errors
     /// When the tree cannot be read.
     pub fn new(
+        request: &'a Request,
         packages: &'a [Package],
         root: &'a Root,
         site: &'a Site,
@@ -60,6 +62,7 @@ impl<'a> Filling<'a> {
         Ok(Self {
             ways: Ways::of(packages, &relations),
             relations,
+            request,
             packages,
             root,
             site,
@@ -173,6 +176,7 @@ impl<'a> Filling<'a> {
 
     fn run(&self, what: &str, steps: &[Step]) -> Result<(), InstallError> {
         let inside = Inside {
+            request: self.request,
             site: self.site,
             packages: self.packages,
             host: self.host,

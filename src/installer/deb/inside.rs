@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::control::Package;
 use crate::host::{CommandError, Container, Host, shell_quote};
 use crate::installer::apt::{self, make_directory};
-use crate::installer::{InstallError, Site};
+use crate::installer::{InstallError, Request, SKIP_INITRDS, Site};
 
 /// Where the work's files are seen inside.
 const INSIDE: &str = "/run/mkosi";
@@ -49,6 +49,7 @@ pub(super) enum Step {
 
 /// Everything that steps need.
 pub(super) struct Inside<'a> {
+    pub request: &'a Request,
     pub site: &'a Site,
     pub packages: &'a [Package],
     pub host: &'a Host,
@@ -80,8 +81,14 @@ impl Inside<'_> {
             }
         }
         debs.push((control, Path::new(INSIDE).join("control")));
-        run(self.site, &self.script(steps), &debs, self.host)
-            .map_err(|e| apt::explain(what, None, e))
+        run(
+            self.request,
+            self.site,
+            &self.script(steps),
+            &debs,
+            self.host,
+        )
+        .map_err(|e| apt::explain(what, None, e))
     }
 
     /// Puts a package's control files where the script finds them.
@@ -166,12 +173,16 @@ fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), InstallError> {
 
 /// Runs a script inside the tree, with these files of the host in sight.
 pub(super) fn run(
+    request: &Request,
     site: &Site,
     script: &str,
     files: &[(PathBuf, PathBuf)],
     host: &Host,
 ) -> Result<(), CommandError> {
     let mut container = container(site);
+    if request.skip_initrds {
+        container = container.env(SKIP_INITRDS.0, SKIP_INITRDS.1);
+    }
     for (path, inside) in files {
         container = container.bind_read_only(path, inside);
     }

@@ -5,10 +5,11 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// Working directories, locks and cached images of this program, by the beginning of their names.
-const OWN: [&str; 4] = [
+const OWN: [&str; 5] = [
     ".mkosi-work-",
     ".mkosi-out-",
     ".mkosi-lock-",
+    ".mkosi-initrds",
     ".mkosi-layers",
 ];
 
@@ -89,6 +90,7 @@ mod tests {
                 ("sub/out", false),
                 ("sub", false),
                 ("elsewhere", false),
+                (".mkosi-initrds", true),
                 (".mkosi-layers", true),
                 ("sub/.mkosi-work-abcdef", true),
                 (".mkosi-lock-image", true),
