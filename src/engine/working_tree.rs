@@ -132,5 +132,7 @@ fn copy_top(lower: &Path, upper: &Path, host: &Host) -> Result<(), StepError> {
     let (report, cancel) = (host.report.as_ref(), &host.cancel);
     let root = Root::open(upper)?;
     tree::copy_tree(&root, lower, Path::new(""), &options, report, cancel)?;
+    // Marks of the overlay that the lower one was made in.
+    root.remove_overlay_marks()?;
     Ok(())
 }

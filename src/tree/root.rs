@@ -11,7 +11,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, mkdirat, open, openat2};
+use rustix::fs::{
+    Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, fremovexattr, mkdirat, open, openat2,
+};
 use rustix::io::Errno;
 
 use super::error::TreeError;
@@ -19,6 +21,7 @@ use super::listing::{DIRECTORY, Entry, list};
 use super::resolve::resolve;
 use super::shown::shown;
 use super::stat::{Kind, Metadata};
+use super::xattrs::{self, Of};
 
 /// Longer paths are opened in parts: the kernel takes up to 4095 bytes at once.
 const PART: usize = 2048;
@@ -82,6 +85,20 @@ impl Root {
     /// need no root.
     pub(crate) fn privileged(&self) -> bool {
         self.privileged
+    }
+
+    /// Takes away what overlayfs noted at the root directory itself, as a layer of another overlay.
+    ///
+    /// # Errors
+    /// When an attribute cannot be removed.
+    pub fn remove_overlay_marks(&self) -> Result<(), TreeError> {
+        let fail = |e| self.failed("set the attributes of", Path::new(""), e);
+        for name in xattrs::names(Of::fd(&self.fd)).map_err(fail)? {
+            if name.to_bytes().starts_with(b"trusted.overlay.") {
+                fremovexattr(&self.fd, &*name).map_err(fail)?;
+            }
+        }
+        Ok(())
     }
 
     /// Opens a directory for reading, following symbolic links inside the image.
