@@ -25,10 +25,8 @@ fn installing(project: &Project) -> Child {
         .expect("the program starts");
     let lines = BufReader::new(child.stderr.take().expect("standard error")).lines();
     for line in lines {
-        if line
-            .expect("a line")
-            .contains("installing essential packages")
-        {
+        // What dpkg says of each package.
+        if line.expect("a line").contains("Setting up ") {
             return child;
         }
     }

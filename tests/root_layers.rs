@@ -356,6 +356,50 @@ fn root_without_overlays_everything_is_copied() {
 }
 
 #[test]
+fn root_the_development_tree_is_a_layer_on_the_base() {
+    root();
+    let project = small();
+    project.file(
+        "mkosi.default.d/build.conf",
+        "[Packages]\nBuildPackages=make\n",
+    );
+    // In the layer: a file changed under one of its two names, and a directory renamed.
+    project.script(
+        "mkosi.prepare",
+        "#!/bin/sh\nset -e\ntest \"$1\" = build || exit 0\n\
+         printf x >> $(echo /usr/bin/perl5.*)\nmv /usr/share/misc /usr/share/moved\n",
+    );
+    project.script(
+        "mkosi.build",
+        "#!/bin/sh\nset -e\ncmp /usr/bin/perl /usr/bin/perl5.*\n\
+         test \"$(stat -c %h /usr/bin/perl)\" = 2\n\
+         test -d /usr/share/moved\ntest ! -e /usr/share/misc\nmake --version\n\
+         mkdir -p $DESTDIR/opt\necho built > $DESTDIR/opt/built\n",
+    );
+    let check = || {
+        let image = project.path().join("image");
+        assert_eq!(
+            fs::read_to_string(image.join("opt/built")).unwrap(),
+            "built\n"
+        );
+        assert!(image.join("usr/share/misc").exists());
+        assert!(!image.join("usr/bin/make").exists());
+    };
+    project.run(&["-i", "build"]).succeeds();
+    check();
+    assert_eq!(layers(&project).len(), 2);
+    reused(&project.run(&["-if", "build"]));
+    check();
+    // Only the upper layer depends on these.
+    let run = project.run(&["-i", "--build-packages=bc", "why"]);
+    run.succeeds()
+        .prints("base: reused")
+        .prints("development: made again")
+        .prints("BuildPackages\n    was make\n    is  bc make");
+    assert_no_leaks(project.path());
+}
+
+#[test]
 fn root_others_cannot_put_layers_there() {
     root();
     let project = small();

@@ -44,6 +44,11 @@ impl Progress {
         }))
     }
 
+    /// The build will take so many steps more than was thought.
+    pub fn more_steps(&self, count: usize) {
+        self.with(|state| state.steps += count);
+    }
+
     /// The build begins and will take this many steps.
     pub fn build_begun(&self, steps: usize) {
         self.with(|state| state.steps = steps);

@@ -13,7 +13,7 @@ use crate::engine::scratch::Scratch;
 use crate::engine::site::Site;
 use crate::engine::working_tree::WorkingTree;
 use crate::engine::{EngineError, Progress, StepError};
-use crate::host::{Host, HostError, Lock, human_duration};
+use crate::host::{self, Host, HostError, Lock, human_duration};
 use crate::plan::{self, Layer, LayerIdentity};
 use crate::tree;
 
@@ -156,6 +156,10 @@ impl Work<'_, '_> {
         lowers: &[PathBuf],
     ) -> Result<(Ground, bool), BuildError> {
         let place = self.caching.store.place(&identity.fingerprint);
+        if place.exists() {
+            // It was thought to be of use: one more look, and all that makes it.
+            self.progress.more_steps(layer.actions.len() + 2);
+        }
         let _lock = match Lock::acquire(&place, "mkosi build") {
             Err(HostError::Locked { .. }) => {
                 let name = identity.kind.name();
@@ -240,6 +244,8 @@ impl Work<'_, '_> {
         };
         working.close()?;
         fs::rename(&made, tree).map_err(EngineError::path("move a layer to", tree))?;
+        // The overlay's index holds further names of some files, which would count as theirs.
+        host::remove(&place).map_err(EngineError::Host)?;
         Ok(whole)
     }
 
