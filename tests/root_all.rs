@@ -36,7 +36,10 @@ fn three() -> Project {
             "dir",
             "Format=directory\n[Packages]\nExtraTrees=extra-dir\n",
         ),
-        ("tar", "Format=tar\n[Packages]\nExtraTrees=extra-tar\n"),
+        (
+            "tar",
+            "Format=tar\nCompressOutput=gz\n[Packages]\nExtraTrees=extra-tar\n",
+        ),
         (
             "disk",
             "Format=gpt_ext4\n[Packages]\nExtraTrees=extra-disk\n",
@@ -76,7 +79,10 @@ fn root_images_share_their_base_and_fail_alone() {
         "mkosi.files/mkosi.bad",
         fs::read_to_string(project.path().join("mkosi.files/mkosi.dir"))
             .unwrap()
-            .replace("Output=dir", "Output=bad\n[Packages]\nPostInstallationScript=fail\n[Output]"),
+            .replace(
+                "Output=dir",
+                "Output=bad\n[Packages]\nPostInstallationScript=fail\n[Output]",
+            ),
     );
     project.script("fail", "#!/bin/sh\necho on purpose\nexit 1\n");
     let run = project.run(&["--all"]);
