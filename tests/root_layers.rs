@@ -205,7 +205,7 @@ fn root_cached_and_uncached_images_are_the_same() {
     };
     links(&third);
     // A tar and a directory of one cached tree hold the same.
-    reused(&project.run(&["-i", "-t", "tar", "--xz=no", "-o", "image.tar", "build"]));
+    reused(&project.run(&["-if", "-t", "tar", "--xz=no", "-o", "image.tar", "build"]));
     let unpacked = project.path().join("unpacked");
     fs::create_dir(&unpacked).unwrap();
     let paths = [project.path().join("image.tar"), unpacked.clone()];

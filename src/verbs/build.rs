@@ -402,7 +402,11 @@ fn locked(
         publish: PublishOptions {
             replace: config.force.replaces_output(),
             owner: prepared.owner,
-            durability: Durability::Synced,
+            durability: if config.incremental {
+                Durability::Unsynced
+            } else {
+                Durability::Synced
+            },
         },
         former: &former,
         signer: prepared.signer.as_ref(),
