@@ -36,7 +36,10 @@ fn three() -> Project {
             "dir",
             "Format=directory\n[Packages]\nExtraTrees=extra-dir\n",
         ),
-        ("tar", "Format=tar\n[Packages]\nExtraTrees=extra-tar\n"),
+        (
+            "tar",
+            "Format=tar\nCompressOutput=gz\n[Packages]\nExtraTrees=extra-tar\n",
+        ),
         (
             "disk",
             "Format=gpt_ext4\n[Packages]\nExtraTrees=extra-disk\n",
