@@ -202,10 +202,7 @@ fn installing(project: &Project) -> Child {
         .spawn()
         .expect("the program starts");
     let mut lines = BufReader::new(child.stderr.take().expect("standard error")).lines();
-    let begun = lines.any(|line| {
-        line.expect("a line")
-            .contains("installing essential packages")
-    });
+    let begun = lines.any(|line| line.expect("a line").contains("Setting up "));
     assert!(begun, "the build ended before anything was installed");
     // Whoever speaks shall find somebody who listens.
     std::thread::spawn(move || lines.for_each(drop));

@@ -140,10 +140,7 @@ fn installing(project: &Project, arguments: &[&str]) -> Child {
         .expect("the program starts");
     let lines = BufReader::new(child.stderr.as_mut().expect("standard error")).lines();
     for line in lines {
-        if line
-            .expect("a line")
-            .contains("installing essential packages")
-        {
+        if line.expect("a line").contains("Setting up ") {
             return child;
         }
     }
