@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use uuid::Uuid;
-
-use super::{VerbError, exit, passphrase, terminal};
+use super::{VerbError, exit, passphrase, plan_context, terminal};
 use crate::cli::{self, Globals};
 use crate::config::values::Format;
 use crate::config::{self, Config, Context as ConfigContext};
@@ -77,7 +75,7 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
         .into_iter()
         .map(VerbError::Config)
         .collect();
-    let context = match plan_context(settings) {
+    let context = match plan_context::of(config, settings) {
         Ok(context) => context,
         Err(error) => {
             errors.push(error);
@@ -182,27 +180,6 @@ impl Prepared {
 fn begun() -> SystemTime {
     static BEGUN: OnceLock<SystemTime> = OnceLock::new();
     *BEGUN.get_or_init(SystemTime::now)
-}
-
-/// What besides the settings decides a build.
-pub(super) fn plan_context(context: &ConfigContext) -> Result<Context, VerbError> {
-    let epoch = match context.variable("SOURCE_DATE_EPOCH") {
-        None => None,
-        Some(text) => Some(
-            text.trim()
-                .parse::<u64>()
-                .map_err(|_| VerbError::Epoch(text))?,
-        ),
-    };
-    Ok(Context {
-        directory: context.directory.clone(),
-        source_date_epoch: epoch,
-        // A fixed name for reproducible builds; else no two images share an identifier.
-        seed: match epoch {
-            Some(_) => Uuid::new_v5(&Uuid::NAMESPACE_URL, b"mkosi reproducible build"),
-            None => Uuid::new_v4(),
-        },
-    })
 }
 
 /// An output that is in the way, the image before any other.

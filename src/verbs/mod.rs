@@ -8,6 +8,7 @@ mod error;
 pub mod exit;
 pub mod genkey;
 mod passphrase;
+mod plan_context;
 pub mod qemu;
 pub mod summary;
 pub mod terminal;

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
-use super::{VerbError, build, exit, terminal};
+use super::{VerbError, exit, plan_context, terminal};
 use crate::cli::Globals;
 use crate::config::{Config, Context as ConfigContext};
 use crate::engine::events::human_size;
@@ -57,7 +57,7 @@ pub fn run(config: &Config, context: &ConfigContext, globals: &Globals) -> u8 {
 }
 
 fn verdicts(config: &Config, context: &ConfigContext) -> Result<Vec<Verdict>, Vec<VerbError>> {
-    let context = build::plan_context(context).map_err(|error| vec![error])?;
+    let context = plan_context::of(config, context).map_err(|error| vec![error])?;
     let plan = Plan::new(config, &context).map_err(|problems| {
         problems
             .into_iter()
