@@ -112,7 +112,7 @@ fn install(request: &Request, site: &Site<'_>, host: &Host) -> Result<String, St
         .installer
         .install(request, &installer_site(site), host)?;
     let root = Root::open(&site.tree)?;
-    tree::remove_host_keys(&root, host.report.as_ref(), &host.cancel)?;
+    forget_machine(&root, host)?;
     if !(request.with_docs || request.with_changelogs) {
         // What was unpacked before dpkg was told to leave it out. It would only be in the way of every
         // build that begins from this tree.
@@ -126,8 +126,16 @@ fn add_packages(request: &Request, site: &Site<'_>, host: &Host) -> Result<Strin
         .installer
         .add(request, &installer_site(site), host)?;
     let root = Root::open(&site.tree)?;
-    tree::remove_host_keys(&root, host.report.as_ref(), &host.cancel)?;
+    forget_machine(&root, host)?;
     Ok(String::new())
+}
+
+/// Removes what packages made for one machine only: neither a cached tree nor an initrd may depend on
+/// it, and no two machines may have it in common.
+fn forget_machine(root: &Root, host: &Host) -> Result<(), StepError> {
+    tree::remove_host_keys(root, host.report.as_ref(), &host.cancel)?;
+    tree::set_machine_id(root, None)?;
+    Ok(())
 }
 
 fn set_password(password: &RootPassword, root: &Root, site: &Site<'_>) -> Result<(), StepError> {
