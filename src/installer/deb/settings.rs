@@ -140,7 +140,10 @@ impl Settings {
             let _ = writeln!(text, "#clear {hook};");
         }
         for (name, value) in [
+            // A directory of links in place of the packages would be gone when dpkg runs. Without the
+            // second, apt decides by the release of dpkg alone.
             ("DPkg::Install::Recursive", "false"),
+            ("DPkg::Install::Recursive::Force", "true"),
             ("DPkg::Use-Pty", "false"),
             ("DPkg::MaxArgBytes", "100000"),
             ("DPkg::Chroot-Directory", ""),
