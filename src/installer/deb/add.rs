@@ -5,13 +5,14 @@
 
 use std::path::PathBuf;
 
+use super::expand::expand;
 use super::inside::{DPKG, run};
 use super::leavings;
 use super::resolve;
 use super::services::Refusal;
 use super::settings::Settings;
 use crate::host::{Host, shell_quote};
-use crate::installer::apt;
+use crate::installer::apt::{self, make_directory};
 use crate::installer::{InstallError, Request, Site};
 use crate::tree::Root;
 
@@ -55,8 +56,19 @@ pub(super) fn install(
         }
         script.push('\n');
     }
-    run(request, site, &script, &debs, host)
-        .map_err(|e| apt::explain("installing packages failed", Some(request), e))?;
+    let packages: Vec<PathBuf> = debs.iter().map(|(path, _)| path.clone()).collect();
+    let expanded = site.scratch.join("expanded");
+    make_directory(&expanded)?;
+    let files = expand(&packages, &expanded, &host.cancel)?;
+    for ((path, _), file) in debs.iter_mut().zip(files) {
+        *path = file;
+    }
+    let result = run(request, site, &script, &debs, host);
+    std::fs::remove_dir_all(&expanded).map_err(|source| InstallError::Prepare {
+        path: expanded,
+        source,
+    })?;
+    result.map_err(|e| apt::explain("installing packages failed", Some(request), e))?;
     refusal.end(root)?;
     leavings::extended_states(root, settings, |_| false)?;
     leavings::clean(root)?;

@@ -1,7 +1,7 @@
 //! The outer shape of a package (deb(5)): an ar archive of a mark, a control archive and a data archive.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -103,13 +103,54 @@ impl Archive {
     }
 
     fn part(&self, part: Part) -> Result<Members<Box<dyn Read>>, Fault> {
+        Ok(Members::new(self.unpacked(part)?))
+    }
+
+    fn unpacked(&self, part: Part) -> Result<Box<dyn Read>, Fault> {
         let window = Window {
             file: Arc::clone(&self.file),
             at: part.start,
             end: part.end,
         };
-        Ok(Members::new(compression::open(window)?.0))
+        Ok(compression::open(window)?.0)
     }
+
+    /// Writes the same package with neither of its parts compressed.
+    ///
+    /// # Errors
+    /// When a part is damaged, or the package cannot be written.
+    pub fn expand(&self, target: &mut File) -> Result<(), Fault> {
+        let mark = b"2.0\n";
+        target.write_all(MAGIC).map_err(Fault::from_read)?;
+        target
+            .write_all(&header("debian-binary", mark.len() as u64))
+            .and_then(|()| target.write_all(mark))
+            .map_err(Fault::from_read)?;
+        for (name, part) in [("control.tar", self.control), ("data.tar", self.data)] {
+            let at = target.stream_position().map_err(Fault::from_read)?;
+            let mut content = self.unpacked(part)?;
+            target
+                .write_all(&header(name, 0))
+                .map_err(Fault::from_read)?;
+            let size = io::copy(&mut content, target).map_err(Fault::from_read)?;
+            if size % 2 == 1 {
+                target.write_all(b"\n").map_err(Fault::from_read)?;
+            }
+            target
+                .write_all_at(&header(name, size), at)
+                .map_err(Fault::from_read)?;
+        }
+        Ok(())
+    }
+}
+
+/// The header of a member, as dpkg-deb writes it, without a time.
+fn header(name: &str, size: u64) -> Vec<u8> {
+    format!(
+        "{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n",
+        0, 0, 0, 100_644
+    )
+    .into_bytes()
 }
 
 fn after(part: Part) -> u64 {

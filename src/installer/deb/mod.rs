@@ -11,6 +11,7 @@ mod changes;
 mod claims;
 mod control;
 mod database;
+mod expand;
 mod fields;
 mod fill;
 mod filling;

@@ -2,6 +2,7 @@
 //! get them.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::settings::Settings;
@@ -23,7 +24,8 @@ pub(super) struct Chosen {
 /// Tells that the lists of available packages are complete.
 const COMPLETE: &str = "complete";
 
-/// Brings the lists of available packages up to date. Where they are complete from an earlier build
+/// Brings the lists of available packages up to date, once in a build: all its trees are made of one
+/// state of the repositories. Where they are complete from an earlier build
 /// and no repository can be reached, that build's are used.
 ///
 /// # Errors
@@ -33,6 +35,18 @@ pub(super) fn update(
     request: &Request,
     host: &Host,
 ) -> Result<(), InstallError> {
+    let state = settings.state.as_os_str().as_bytes();
+    if fs::read(&settings.fresh).is_ok_and(|known| known == state) {
+        return Ok(());
+    }
+    fetch(settings, request, host)?;
+    fs::write(&settings.fresh, state).map_err(|source| InstallError::Prepare {
+        path: settings.fresh.clone(),
+        source,
+    })
+}
+
+fn fetch(settings: &Settings, request: &Request, host: &Host) -> Result<(), InstallError> {
     let mark = settings.state.join(COMPLETE);
     let command = settings.command()?.args(["--error-on=any", "update"]);
     match host.run(command) {

@@ -44,6 +44,8 @@ pub(super) struct Settings {
     pub calls: PathBuf,
     /// The packages that apt would have dpkg install, in the third version of its protocol.
     pub list: PathBuf,
+    /// There once this build has brought the lists up to date; holds where they are.
+    pub fresh: PathBuf,
     stub: PathBuf,
 }
 
@@ -83,6 +85,7 @@ impl Settings {
             extended_states: own.join("extended_states"),
             calls: own.join("calls"),
             list: own.join("list"),
+            fresh: own.join("fresh"),
             stub: own.join("dpkg"),
         };
         let list = own.join("sources.list");
