@@ -425,6 +425,7 @@ pub fn with_mounted(
 ) {
     let mount = tempfile::tempdir().unwrap();
     let options = match (writable, file_system) {
+        (true, FileSystem::Xfs) => "loop,nouuid",
         (true, _) => "loop",
         (false, FileSystem::Ext4) => "loop,ro,noload",
         (false, FileSystem::Xfs) => "loop,ro,nouuid,norecovery",
