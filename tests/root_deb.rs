@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use mkosi::distro::{MergedUsr, Source};
+use mkosi::config::values::Distribution;
+use mkosi::distro::{AptRepositories, MergedUsr, Repositories, Source};
 use mkosi::host::{Cancel, Host, HostRunner, Quiet};
 use mkosi::installer::{Deb, Installer as _, Request, Site};
 use sha2::{Digest as _, Sha256};
@@ -177,15 +178,17 @@ fn add(tree: &Path, package: &str) {
         trusted: false,
     };
     let request = Request {
-        distribution: "Debian".to_owned(),
+        distribution: Distribution::Debian,
         release: "bookworm".to_owned(),
         architecture: "amd64".to_owned(),
         packages: vec![package.to_owned()],
         excluded: Vec::new(),
-        sources: vec![source],
-        image_sources: Vec::new(),
-        keyrings: vec!["/usr/share/keyrings/debian-archive-keyring.gpg".into()],
-        merged_usr: MergedUsr::LinksAndPackage,
+        repositories: Repositories::Apt(AptRepositories {
+            sources: vec![source],
+            image_sources: Vec::new(),
+            keyrings: vec!["/usr/share/keyrings/debian-archive-keyring.gpg".into()],
+            merged_usr: MergedUsr::LinksAndPackage,
+        }),
         with_docs: false,
         with_changelogs: false,
         skip_initrds: false,

@@ -21,7 +21,7 @@ settings! { (cx)
     /// The distribution to install
     distribution: Distribution = cx.host_distribution().unwrap_or(Distribution::Debian)
         => distribution("Distribution", "distribution").short('d').default_text("the host's")
-            .later("distributions other than debian").unless(|c| c.distribution == Distribution::Debian);
+            .later("this distribution").unless(|c| crate::distro::facts(c.distribution).is_some());
     /// The release of the distribution: a number or a code name
     release: String = cx.default_release(distribution)
         => distribution("Release", "release").short('r').default_text("the host's, or a current one");

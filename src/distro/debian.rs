@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{MergedUsr, Source};
+use super::{AptRepositories, Boots, Facts, MergedUsr, Repositories, Source, Wanted};
+use crate::config::values::Architecture;
 
 /// What `Release=` means when the host is something else: the stable release.
 pub const DEFAULT_RELEASE: &str = "trixie";
@@ -85,46 +86,23 @@ fn find(name: &str) -> Option<&'static Release> {
 }
 
 /// The codename of a release, or the ones there are.
-pub fn codename(name: &str) -> Result<&'static str, String> {
+fn codename(name: &str) -> Result<&'static str, String> {
     find(name).map(|r| r.name).ok_or_else(|| {
         let known: Vec<&str> = RELEASES.iter().map(|r| r.name).collect();
         known.join(", ")
     })
 }
 
-/// How the release gets its merged /usr.
-#[must_use]
-pub fn merged_usr(release: &str) -> MergedUsr {
-    find(release).map_or(MergedUsr::Packages, |r| r.merged_usr)
-}
-
 /// Packages that make a minimal Debian boot to a login on the console.
-#[must_use]
-pub fn base_packages() -> Vec<String> {
+fn base_packages() -> Vec<String> {
     ["dbus", "libpam-systemd", "login", "systemd", "systemd-sysv"]
         .map(str::to_owned)
         .to_vec()
 }
 
-/// What an image shall boot with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Boots {
-    /// Firmware starts it, through systemd-boot.
-    pub uefi: bool,
-    /// A BIOS starts it, through GRUB.
-    pub bios: bool,
-    /// A hash tree protects its root partition.
-    pub verity: bool,
-    /// Partitions are encrypted.
-    pub encrypted: bool,
-    /// A kernel was asked for by name.
-    pub has_kernel: bool,
-}
-
 /// Packages that a machine needs to boot the image: kernel, dracut, boot loaders. dracut stands in
 /// for initramfs-tools.
-#[must_use]
-pub fn boot_packages(release: &str, architecture: &str, boots: Boots) -> Vec<String> {
+fn boot_packages(release: &str, architecture: &str, boots: Boots) -> Vec<String> {
     let position = |name| RELEASES.iter().position(|r| r.name == name);
     // Releases are sorted from the newest.
     let since = |name| position(release).is_some_and(|nth| Some(nth) <= position(name));
@@ -159,32 +137,75 @@ pub fn boot_packages(release: &str, architecture: &str, boots: Boots) -> Vec<Str
     packages
 }
 
-/// Keyrings of the host that sign Debian.
-#[must_use]
-pub fn keyrings() -> Vec<PathBuf> {
-    vec![PathBuf::from(KEYRING)]
+/// Debian.
+#[derive(Clone, Copy, Debug)]
+pub struct Debian;
+
+impl Facts for Debian {
+    fn release(&self, name: &str) -> Result<String, String> {
+        codename(name).map(str::to_owned)
+    }
+
+    fn architecture(
+        &self,
+        release: &str,
+        architecture: Architecture,
+    ) -> Result<&'static str, String> {
+        let known = architectures(release);
+        let name = architecture.debian();
+        if known.contains(&name) {
+            return Ok(name);
+        }
+        Err(known.join(", "))
+    }
+
+    fn base_packages(&self, _release: &str) -> Vec<String> {
+        base_packages()
+    }
+
+    fn boot_packages(&self, release: &str, architecture: &str, boots: Boots) -> Vec<String> {
+        boot_packages(release, architecture, boots)
+    }
+
+    fn is_kernel(&self, package: &str) -> bool {
+        package.starts_with("linux-image-")
+    }
+
+    fn repositories(&self, wanted: &Wanted<'_>) -> Repositories {
+        let sources = Sources(wanted);
+        Repositories::Apt(AptRepositories {
+            sources: sources.build(),
+            image_sources: sources.image(),
+            keyrings: if wanted.check_keys {
+                vec![PathBuf::from(KEYRING)]
+            } else {
+                Vec::new()
+            },
+            merged_usr: find(wanted.release).map_or(MergedUsr::Packages, |r| r.merged_usr),
+        })
+    }
 }
 
-/// What of the configuration decides the repositories.
-#[derive(Debug)]
-pub struct Repositories<'a> {
-    /// The release, in any form that [`codename`] takes.
-    pub release: &'a str,
-    /// `Mirror=`; the default one stands for the archive where a release has moved there.
-    pub mirror: Option<&'a str>,
-    /// `LocalMirror=`, when set.
-    pub local_mirror: Option<&'a str>,
-    /// `Repositories=`: components and addresses.
-    pub additional: &'a [String],
-    /// `RepositoryKeyCheck=`.
-    pub check_keys: bool,
+/// The architectures of a release that this program knows, by Debian's names.
+fn architectures(release: &str) -> &'static [&'static str] {
+    match release {
+        "sid" | "forky" => &[
+            "amd64", "arm64", "armhf", "i386", "loong64", "ppc64el", "riscv64", "s390x",
+        ],
+        "trixie" => &[
+            "amd64", "arm64", "armhf", "i386", "ppc64el", "riscv64", "s390x",
+        ],
+        _ => &["amd64", "arm64", "armhf", "i386", "ppc64el", "s390x"],
+    }
 }
 
-impl Repositories<'_> {
+/// The lines of sources.list(5).
+struct Sources<'a>(&'a Wanted<'a>);
+
+impl Sources<'_> {
     /// The repositories that the image is set up with.
-    #[must_use]
-    pub fn image(&self) -> Vec<Source> {
-        let Some(release) = find(self.release) else {
+    fn image(&self) -> Vec<Source> {
+        let Some(release) = find(self.0.release) else {
             return Vec::new();
         };
         let default = if release.archived {
@@ -193,6 +214,7 @@ impl Repositories<'_> {
             DEFAULT_MIRROR
         };
         let mirror = self
+            .0
             .mirror
             .filter(|mirror| *mirror != DEFAULT_MIRROR)
             .unwrap_or(default)
@@ -207,16 +229,15 @@ impl Repositories<'_> {
             let (security, suite) = security(release);
             sources.push(self.source(security, &suite, true));
         }
-        for address in self.additional.iter().filter(|r| r.contains(':')) {
+        for address in self.0.additional.iter().filter(|r| r.contains(':')) {
             sources.push(self.source(address.trim_end_matches('/'), release.name, false));
         }
         sources
     }
 
     /// The repositories that packages are installed from.
-    #[must_use]
-    pub fn build(&self) -> Vec<Source> {
-        let (Some(local), Some(release)) = (self.local_mirror, find(self.release)) else {
+    fn build(&self) -> Vec<Source> {
+        let (Some(local), Some(release)) = (self.0.local_mirror, find(self.0.release)) else {
             return self.image();
         };
         vec![self.source(local.trim_end_matches('/'), release.name, false)]
@@ -225,7 +246,7 @@ impl Repositories<'_> {
     fn source(&self, uri: &str, suite: &str, ours: bool) -> Source {
         let mut components = vec!["main".to_owned()];
         if ours {
-            for component in self.additional.iter().filter(|r| !r.contains(':')) {
+            for component in self.0.additional.iter().filter(|r| !r.contains(':')) {
                 if !components.contains(component) {
                     components.push(component.clone());
                 }
@@ -236,7 +257,7 @@ impl Repositories<'_> {
             suite: suite.to_owned(),
             components,
             signed_by: (ours && !is_local(uri)).then(|| KEYRING.to_owned()),
-            trusted: !self.check_keys,
+            trusted: !self.0.check_keys,
         }
     }
 }
@@ -276,9 +297,10 @@ fn has_suite(mirror: &str, suite: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn repositories(release: &str) -> Repositories<'_> {
-        Repositories {
+    fn repositories(release: &str) -> Wanted<'_> {
+        Wanted {
             release,
+            architecture: "amd64",
             mirror: None,
             local_mirror: None,
             additional: &[],
@@ -305,9 +327,22 @@ mod tests {
     }
 
     #[test]
+    fn not_every_release_has_every_architecture() {
+        for (release, architecture, expected) in [
+            ("bookworm", Architecture::X86_64, Ok("amd64")),
+            ("bookworm", Architecture::Riscv64, Err(())),
+            ("trixie", Architecture::Riscv64, Ok("riscv64")),
+            ("sid", Architecture::Loongarch64, Ok("loong64")),
+        ] {
+            let found = Debian.architecture(release, architecture);
+            assert_eq!(found.map_err(|_| ()), expected, "{release}");
+        }
+    }
+
+    #[test]
     fn default_repositories_have_updates_and_security() {
         assert_eq!(
-            lines(&repositories("bookworm").image()),
+            lines(&Sources(&repositories("bookworm")).image()),
             [
                 "deb http://deb.debian.org/debian bookworm main",
                 "deb http://deb.debian.org/debian bookworm-updates main",
@@ -315,10 +350,10 @@ mod tests {
             ]
         );
         assert_eq!(
-            lines(&repositories("sid").image()),
+            lines(&Sources(&repositories("sid")).image()),
             ["deb http://deb.debian.org/debian sid main"]
         );
-        assert!(lines(&repositories("buster").image())[2].contains("buster/updates"));
+        assert!(lines(&Sources(&repositories("buster")).image())[2].contains("buster/updates"));
     }
 
     #[test]
@@ -371,8 +406,11 @@ mod tests {
     fn local_mirror_is_used_alone_and_only_while_building() {
         let mut r = repositories("bookworm");
         r.local_mirror = Some("file:///srv/mirror/");
-        assert_eq!(lines(&r.build()), ["deb file:///srv/mirror bookworm main"]);
-        assert_eq!(r.image().len(), 3);
+        assert_eq!(
+            lines(&Sources(&r).build()),
+            ["deb file:///srv/mirror bookworm main"]
+        );
+        assert_eq!(Sources(&r).image().len(), 3);
     }
 
     #[test]
@@ -381,7 +419,7 @@ mod tests {
         let mut r = repositories("sid");
         r.additional = &additional;
         assert_eq!(
-            lines(&r.image()),
+            lines(&Sources(&r).image()),
             [
                 "deb http://deb.debian.org/debian sid main contrib",
                 "deb http://example.com/apt sid main",

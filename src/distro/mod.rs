@@ -10,11 +10,22 @@ pub mod mageia;
 pub mod opensuse;
 pub mod ubuntu;
 
+mod facts;
 mod repository;
 
-pub use repository::{MergedUsr, Source};
+pub use facts::{Boots, Facts, Wanted};
+pub use repository::{AptRepositories, MergedUsr, Repositories, Source};
 
 use crate::config::values::{Architecture, Distribution};
+
+/// What is known of a distribution, where it is enough for a build.
+#[must_use]
+pub fn facts(distribution: Distribution) -> Option<&'static dyn Facts> {
+    match distribution {
+        Distribution::Debian => Some(&debian::Debian),
+        _ => None,
+    }
+}
 
 /// The release that is installed when none is named and the host runs another distribution.
 #[must_use]

@@ -1,8 +1,58 @@
 //! What is true of a distribution's repositories, whichever way packages are installed from them.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use serde::Serialize;
+
+/// Where packages come from, as the distribution's package manager understands it.
+#[derive(Clone, Debug, Serialize)]
+pub enum Repositories {
+    /// For apt.
+    Apt(AptRepositories),
+}
+
+impl Repositories {
+    /// Everything about them that decides what is installed, as pairs of a name and its value; files
+    /// that count by their content are [`Repositories::key_files`].
+    #[must_use]
+    pub fn described(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Apt(apt) => {
+                let all = [("", &apt.sources), (" of the image", &apt.image_sources)];
+                let numbered = all.into_iter().flat_map(|(whose, sources)| {
+                    let line = move |(nth, source): (usize, &Source)| {
+                        (format!("repository {}{whose}", nth + 1), source.line(true))
+                    };
+                    sources.iter().enumerate().map(line)
+                });
+                let merged = ("merged /usr".to_owned(), format!("{:?}", apt.merged_usr));
+                numbered.chain([merged]).collect()
+            }
+        }
+    }
+
+    /// Files of the host with the keys that sign packages or repositories.
+    #[must_use]
+    pub fn key_files(&self) -> &[PathBuf] {
+        match self {
+            Self::Apt(apt) => &apt.keyrings,
+        }
+    }
+}
+
+/// Repositories of Debian and its like.
+#[derive(Clone, Debug, Serialize)]
+pub struct AptRepositories {
+    /// Those that are used while building.
+    pub sources: Vec<Source>,
+    /// Those that the image itself is set up with.
+    pub image_sources: Vec<Source>,
+    /// Keyrings of the host that sign them.
+    pub keyrings: Vec<PathBuf>,
+    /// How `/bin` and its like become links into `/usr`.
+    pub merged_usr: MergedUsr,
+}
 
 /// One line of sources.list(5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

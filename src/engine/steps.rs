@@ -49,7 +49,7 @@ pub(super) fn perform(
 ) -> Result<String, StepError> {
     let root = || Root::open(&site.tree);
     match action {
-        Action::PrepareTree(request) => installer::apt::prepare_merged_usr(request, &site.tree)?,
+        Action::PrepareTree(request) => site.build.installer.prepare(request, &site.tree)?,
         Action::CopySkeleton(source) | Action::CopyExtra(source) => {
             return copy(source, &root()?, host);
         }

@@ -28,7 +28,7 @@ fn merged_directories(architecture: &str) -> &'static [&'static str] {
 
 /// Makes the links of a merged `/usr` in an empty tree, before skeleton files come in.
 pub fn prepare_merged_usr(request: &Request, root: &Path) -> Result<(), InstallError> {
-    if request.merged_usr == MergedUsr::Packages {
+    if request.apt()?.merged_usr == MergedUsr::Packages {
         return Ok(());
     }
     for directory in merged_directories(&request.architecture) {
@@ -111,7 +111,7 @@ pub fn prepare_filled(request: &Request, root: &Path) -> Result<Temporary, Insta
             0o644,
         )?;
     }
-    if request.merged_usr == MergedUsr::LinksAndPackage && !tree.exists(DPKG_STATUS)? {
+    if request.apt()?.merged_usr == MergedUsr::LinksAndPackage && !tree.exists(DPKG_STATUS)? {
         tree.write(DPKG_STATUS, usr_is_merged_place_holder(), 0o644)?;
     }
     Ok(Temporary { root: tree, kept })
@@ -143,7 +143,7 @@ impl Temporary {
             }
         }
         let mut list = String::new();
-        for source in &request.image_sources {
+        for source in &request.apt()?.image_sources {
             list.push_str(&source.line(true));
             list.push('\n');
         }
@@ -194,7 +194,7 @@ const TRUSTED: &str = "etc/apt/trusted.gpg.d";
 pub fn keyrings(request: &Request, site: &Site) -> Result<PathBuf, InstallError> {
     let directory = site.scratch.join("keyrings");
     make_directory(&directory)?;
-    for (index, keyring) in request.keyrings.iter().enumerate() {
+    for (index, keyring) in request.apt()?.keyrings.iter().enumerate() {
         copy_keyring(keyring, &directory, &format!("host-{index}"))?;
     }
     let tree = Root::open(&site.root)?;
@@ -252,7 +252,7 @@ pub(super) fn explain(what: &str, request: Option<&Request>, source: CommandErro
     };
     let release = request.map_or("the release", |r| r.release.as_str());
     let mirror = request
-        .and_then(|r| r.sources.first())
+        .and_then(|r| r.apt().ok()?.sources.first())
         .map_or("the mirror", |s| s.uri.as_str());
     InstallError::Command {
         what: what.to_owned(),

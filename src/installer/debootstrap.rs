@@ -7,6 +7,8 @@ use super::apt::{self, USR_IS_MERGED};
 use super::in_tree::{self, InTree};
 use super::mmdebstrap::remove;
 use super::{InstallError, Installer, Request, Site, version};
+use std::path::Path;
+
 use crate::distro::{MergedUsr, Source};
 use crate::host::{Command, Host};
 use crate::tree::Root;
@@ -24,10 +26,14 @@ impl Installer for Debootstrap {
         &["debootstrap", "dpkg", "systemd-nspawn"]
     }
 
+    fn prepare(&self, request: &Request, root: &Path) -> Result<(), InstallError> {
+        apt::prepare_merged_usr(request, root)
+    }
+
     fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
         let _lock = apt::lock_cache(request, host)?;
         let temporary = apt::prepare(request, &site.root)?;
-        let Some(first) = request.sources.first() else {
+        let Some(first) = request.apt()?.sources.first() else {
             return temporary.finish(request);
         };
         let failed = |e| apt::explain("installing the minimal system failed", Some(request), e);
@@ -57,7 +63,8 @@ impl Installer for Debootstrap {
 }
 
 fn command(request: &Request, source: &Source, site: &Site) -> Result<Command, InstallError> {
-    let merged = match request.merged_usr {
+    let apt_repositories = request.apt()?;
+    let merged = match apt_repositories.merged_usr {
         MergedUsr::Packages => "--no-merged-usr",
         MergedUsr::Links | MergedUsr::LinksAndPackage => "--merged-usr",
     };
@@ -69,7 +76,7 @@ fn command(request: &Request, source: &Source, site: &Site) -> Result<Command, I
         command = command.arg("--no-check-gpg");
     } else {
         command = command.arg("--force-check-gpg");
-        if let Some(keyring) = request.keyrings.first() {
+        if let Some(keyring) = apt_repositories.keyrings.first() {
             if !keyring.exists() {
                 apt::keyrings(request, site)?;
             }
@@ -78,7 +85,7 @@ fn command(request: &Request, source: &Source, site: &Site) -> Result<Command, I
             command = command.arg(option);
         }
     }
-    if request.merged_usr == MergedUsr::LinksAndPackage {
+    if apt_repositories.merged_usr == MergedUsr::LinksAndPackage {
         command = command.arg(format!("--include={USR_IS_MERGED}"));
     }
     if let Some(cache) = &request.cache {

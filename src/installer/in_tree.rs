@@ -46,7 +46,7 @@ impl<'a> InTree<'a> {
         let keyrings = apt::keyrings(request, site)?;
         let tree = Root::open(&site.root)?;
         let mut list = String::new();
-        for source in &request.sources {
+        for source in &request.apt()?.sources {
             list.push_str(&source.line(false));
             list.push('\n');
         }
@@ -86,7 +86,7 @@ impl<'a> InTree<'a> {
     ) -> Result<(), InstallError> {
         let request = self.request;
         let mut arguments: Vec<String> = APT_OPTIONS.iter().map(|o| (*o).to_owned()).collect();
-        if !request.sources.iter().any(|s| s.trusted) {
+        if !request.apt()?.sources.iter().any(|s| s.trusted) {
             arguments.push(format!("--option=Dir::Etc::TrustedParts={BUILD_KEYRINGS}"));
         }
         arguments.extend(words.iter().map(|w| (*w).to_owned()));
@@ -101,7 +101,7 @@ impl<'a> InTree<'a> {
         if let Some(cache) = &request.cache {
             container = container.bind(cache, Path::new("/var/cache/apt/archives"));
         }
-        for source in &request.sources {
+        for source in &request.apt()?.sources {
             if let Some(path) = local_path(&source.uri) {
                 container = container.bind_read_only(path, path);
             }

@@ -26,12 +26,16 @@ impl Installer for Mmdebstrap {
         &["mmdebstrap", "apt-get", "dpkg"]
     }
 
+    fn prepare(&self, request: &Request, root: &Path) -> Result<(), InstallError> {
+        apt::prepare_merged_usr(request, root)
+    }
+
     fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
         let _lock = apt::lock_cache(request, host)?;
         let keyrings = apt::keyrings(request, site)?;
         let temporary = apt::prepare(request, &site.root)?;
         let _cache = attach_cache(request, site)?;
-        host.run(command(request, site, &keyrings))
+        host.run(command(request, site, &keyrings)?)
             .map_err(|e| apt::explain("installing packages failed", Some(request), e))?;
         temporary.finish(request)
     }
@@ -64,9 +68,10 @@ impl Installer for Mmdebstrap {
     }
 }
 
-fn command(request: &Request, site: &Site, keyrings: &Path) -> Command {
+fn command(request: &Request, site: &Site, keyrings: &Path) -> Result<Command, InstallError> {
+    let apt = request.apt()?;
     let mut packages = request.packages.clone();
-    if request.merged_usr == MergedUsr::LinksAndPackage {
+    if apt.merged_usr == MergedUsr::LinksAndPackage {
         packages.push(USR_IS_MERGED.to_owned());
     }
     let mut keyring = std::ffi::OsString::from("--keyring=");
@@ -97,12 +102,12 @@ fn command(request: &Request, site: &Site, keyrings: &Path) -> Command {
     if !packages.is_empty() {
         command = command.arg(format!("--include={}", packages.join(",")));
     }
-    command
+    Ok(command
         .arg("--")
         .arg(&request.release)
         .arg(&site.root)
-        .args(request.sources.iter().map(|s| copied(s).line(false)))
-        .no_sync()
+        .args(apt.sources.iter().map(|s| copied(s).line(false)))
+        .no_sync())
 }
 
 /// Shows the package cache in the tree, where apt downloads to, until the returned value goes.
@@ -158,7 +163,9 @@ mod tests {
         let mut request = request();
         request.cache = Some("/cache".into());
         request.skip_initrds = true;
-        let line = command(&request, &site, Path::new("/build/keys")).to_string();
+        let line = command(&request, &site, Path::new("/build/keys"))
+            .unwrap()
+            .to_string();
         for part in [
             "INITRD=No mmdebstrap",
             "--keyring=/build/keys",
@@ -181,7 +188,7 @@ mod tests {
         ] {
             let source = Source {
                 uri: uri.to_owned(),
-                ..request().sources[0].clone()
+                ..request().apt().unwrap().sources[0].clone()
             };
             assert_eq!(copied(&source).uri, expected);
         }

@@ -6,50 +6,19 @@ mod debootstrap;
 mod escapes;
 mod in_tree;
 mod mmdebstrap;
+mod request;
 mod version;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
-use crate::distro::{MergedUsr, Source};
+use crate::config::values::Distribution;
 use crate::host::{CommandError, Host, HostError, printable_path};
 use crate::tree::TreeError;
 
 pub use deb::Deb;
 pub use debootstrap::Debootstrap;
 pub use mmdebstrap::Mmdebstrap;
-
-/// What shall be in the tree and where it comes from. Complete: an installer looks at nothing else.
-#[derive(Clone, Debug, Serialize)]
-pub struct Request {
-    /// The distribution, for people.
-    pub distribution: String,
-    /// The release's name in the repository: a codename.
-    pub release: String,
-    /// The distribution's name of the architecture.
-    pub architecture: String,
-    /// Every package that was asked for, base packages included.
-    pub packages: Vec<String>,
-    /// Packages that must not come in, even where others recommend them.
-    pub excluded: Vec<String>,
-    /// Repositories that are used while building.
-    pub sources: Vec<Source>,
-    /// Repositories that the image itself is set up with.
-    pub image_sources: Vec<Source>,
-    /// Keyrings of the host that sign the repositories.
-    pub keyrings: Vec<PathBuf>,
-    /// How `/bin` and its like become links into `/usr`.
-    pub merged_usr: MergedUsr,
-    /// Whether documentation is installed.
-    pub with_docs: bool,
-    /// Whether change logs are installed even if documentation is not.
-    pub with_changelogs: bool,
-    /// Kernel packages make no initrds when they are installed: the build makes its own.
-    pub skip_initrds: bool,
-    /// Where downloaded packages are kept.
-    pub cache: Option<PathBuf>,
-}
+pub use request::Request;
 
 /// Where an installer works.
 #[derive(Debug)]
@@ -70,6 +39,9 @@ pub trait Installer: Send + Sync {
 
     /// Programs that must be on the host.
     fn tools(&self) -> &'static [&'static str];
+
+    /// Makes what must be in an empty tree before skeleton files come in.
+    fn prepare(&self, request: &Request, root: &Path) -> Result<(), InstallError>;
 
     /// Fills the tree with the requested packages.
     fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError>;
@@ -154,14 +126,31 @@ pub enum InstallError {
         /// The path, printable.
         path: String,
     },
+    /// The request is for another kind of repository.
+    #[error("{manager} cannot install {distribution}")]
+    OtherKind {
+        /// The package manager.
+        manager: &'static str,
+        /// The distribution.
+        distribution: String,
+    },
     /// The build was interrupted.
     #[error("interrupted")]
     Cancelled,
 }
 
-/// The best installer of Debian packages that the host has.
+/// The best installer of a distribution's packages that the host has; where it has none, the one
+/// whose missing programs are to be named.
 #[must_use]
-pub fn choose(host: &Host) -> Box<dyn Installer> {
+pub fn choose(distribution: Distribution, host: &Host) -> Box<dyn Installer> {
+    match distribution {
+        Distribution::Debian | Distribution::Ubuntu => debian(host),
+        // `config::unsupported` has named the others.
+        _ => Box::new(Deb),
+    }
+}
+
+fn debian(host: &Host) -> Box<dyn Installer> {
     let has = |installer: &dyn Installer| installer.tools().iter().all(|t| host.find(t).is_some());
     if has(&Deb) {
         return Box::new(Deb);
@@ -180,6 +169,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::distro::{AptRepositories, MergedUsr, Repositories, Source};
     use crate::host::{Cancel, Quiet, Recorder};
 
     /// A small Debian.
@@ -192,15 +182,17 @@ mod tests {
             trusted: false,
         };
         Request {
-            distribution: "Debian".into(),
+            distribution: Distribution::Debian,
             release: "bookworm".into(),
             architecture: "amd64".into(),
             packages: vec!["dbus".into(), "systemd".into()],
             excluded: Vec::new(),
-            sources: vec![source.clone()],
-            image_sources: vec![source],
-            keyrings: Vec::new(),
-            merged_usr: MergedUsr::LinksAndPackage,
+            repositories: Repositories::Apt(AptRepositories {
+                sources: vec![source.clone()],
+                image_sources: vec![source],
+                keyrings: Vec::new(),
+                merged_usr: MergedUsr::LinksAndPackage,
+            }),
             with_docs: false,
             with_changelogs: false,
             skip_initrds: false,
@@ -216,7 +208,7 @@ mod tests {
                 recorder.without(program);
             }
             let host = Host::new(Arc::new(recorder), Arc::new(Quiet), Cancel::default());
-            choose(&host).name()
+            choose(Distribution::Debian, &host).name()
         };
         assert_eq!(without(&[]), "apt");
         assert_eq!(without(&["systemd-nspawn"]), "mmdebstrap");

@@ -145,7 +145,11 @@ impl Action {
             Self::PrepareTree(_) => "Preparing the tree".into(),
             Self::CopySkeleton(tree) => format!("Copying skeleton {}", tree.shown()),
             Self::Install(request) => {
-                format!("Installing {} {}", request.distribution, request.release)
+                format!(
+                    "Installing {} {}",
+                    request.distribution.shown(),
+                    request.release
+                )
             }
             Self::AddPackages(_) => "Installing the packages of the build script".into(),
             Self::Prepare(_) => "Running the prepare script".into(),

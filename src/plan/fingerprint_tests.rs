@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::config::testing::Fixture;
+use crate::distro::Repositories;
 use crate::plan::{Action, Context, Plan};
 
 /// A project that has everything that layers are made from, and much that they are not.
@@ -257,8 +258,9 @@ fn the_host_counts_too() {
 fn with_keyring(mut plan: Plan, keyring: &Path) -> Plan {
     for action in plan.layers.iter_mut().flat_map(|layer| &mut layer.actions) {
         if let Action::Install(request) | Action::AddPackages(request) = action {
-            assert!(!request.keyrings.is_empty());
-            request.keyrings = vec![keyring.to_owned()];
+            let Repositories::Apt(apt) = &mut request.repositories;
+            assert!(!apt.keyrings.is_empty());
+            apt.keyrings = vec![keyring.to_owned()];
         }
     }
     plan

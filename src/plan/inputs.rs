@@ -45,12 +45,8 @@ pub(super) fn inputs(layer: &Layer) -> Result<Vec<Input>, PlanError> {
     let mut skeletons = 0;
     for action in &layer.actions {
         match action {
-            Action::PrepareTree(request) => {
-                inputs.push(Input::new(
-                    "merged /usr",
-                    format!("{:?}", request.merged_usr),
-                ));
-            }
+            // Described with the installation.
+            Action::PrepareTree(_) => {}
             Action::CopySkeleton(tree) => {
                 skeletons += 1;
                 inputs.push(Input {
@@ -83,7 +79,7 @@ pub(super) fn inputs(layer: &Layer) -> Result<Vec<Input>, PlanError> {
 fn installation(request: &Request, inputs: &mut Vec<Input>) -> Result<(), PlanError> {
     let mut add = |name: &str, value: String| inputs.push(Input::new(name, value));
     add("packages left out", request.excluded.join(" "));
-    add("Distribution", request.distribution.clone());
+    add("Distribution", request.distribution.shown().to_owned());
     add("Release", request.release.clone());
     add("Architecture", request.architecture.clone());
     add("WithDocs", yes_or_no(request.with_docs));
@@ -92,14 +88,10 @@ fn installation(request: &Request, inputs: &mut Vec<Input>) -> Result<(), PlanEr
         "initrds of kernel packages",
         yes_or_no(!request.skip_initrds),
     );
-    for (nth, source) in request.sources.iter().enumerate() {
-        add(&format!("repository {}", nth + 1), source.line(true));
+    for (name, value) in request.repositories.described() {
+        add(&name, value);
     }
-    for (nth, source) in request.image_sources.iter().enumerate() {
-        let name = format!("repository {} of the image", nth + 1);
-        add(&name, source.line(true));
-    }
-    for keyring in &request.keyrings {
+    for keyring in request.repositories.key_files() {
         let name = format!("keyring {}", source_trees::shown(keyring));
         add(&name, content(keyring)?);
     }

@@ -1,11 +1,9 @@
 //! Which packages, from where.
 
-use std::path::PathBuf;
-
 use super::PlanError;
 use crate::config::Config;
-use crate::config::values::{BasePackages, BootProtocol, Distribution, ManifestFormat};
-use crate::distro::debian;
+use crate::config::values::{BasePackages, BootProtocol, ManifestFormat};
+use crate::distro::{self, Boots, Facts, Wanted};
 use crate::installer::Request;
 
 /// What the package manager is asked for.
@@ -18,11 +16,7 @@ pub(super) struct Requests {
 
 /// What the package manager is asked for. Problems are added to `errors`.
 pub(super) fn requests(config: &Config, errors: &mut Vec<PlanError>) -> Option<Requests> {
-    let base = match config.distribution {
-        Distribution::Debian => debian_request(config, errors)?,
-        // `config::unsupported` has named it.
-        _ => return None,
-    };
+    let base = base_request(config, errors)?;
     let development = config
         .build_script
         .is_some()
@@ -51,27 +45,16 @@ fn development_request(config: &Config, base: &Request, errors: &mut Vec<PlanErr
     }
 }
 
-fn debian_request(config: &Config, errors: &mut Vec<PlanError>) -> Option<Request> {
-    let release = match debian::codename(&config.release) {
-        Ok(release) => release,
-        Err(known) => {
-            errors.push(PlanError::Setting {
-                setting: "Release",
-                problem: format!(
-                    "Debian has no release \"{}\"; the releases are {known}",
-                    config.release.escape_debug()
-                ),
-            });
-            return None;
-        }
-    };
+fn base_request(config: &Config, errors: &mut Vec<PlanError>) -> Option<Request> {
+    // `config::unsupported` has named those of which too little is known.
+    let facts = distro::facts(config.distribution)?;
+    let (release, architecture) = names(config, facts, errors)?;
     let excluded = config.packages.exclude().to_vec();
     let mut packages = config.packages.install().to_vec();
     if config.base_packages != BasePackages::No {
-        packages.extend(debian::base_packages());
+        packages.extend(facts.base_packages(&release));
         if config.bootable && config.format.is_disk() {
-            let architecture = config.architecture.debian();
-            packages.extend(debian::boot_packages(release, architecture, boots(config)));
+            packages.extend(facts.boot_packages(&release, architecture, boots(config, facts)));
         }
     }
     packages.retain(|name| !excluded.contains(name));
@@ -84,27 +67,21 @@ fn debian_request(config: &Config, errors: &mut Vec<PlanError>) -> Option<Reques
     {
         check_name("Packages", name, errors);
     }
-    let repositories = debian::Repositories {
-        release,
+    let repositories = facts.repositories(&Wanted {
+        release: &release,
+        architecture,
         mirror: config.mirror.as_deref(),
         local_mirror: config.local_mirror.as_deref(),
         additional: &config.repositories,
         check_keys: config.repository_key_check,
-    };
+    });
     Some(Request {
-        distribution: "Debian".to_owned(),
-        release: release.to_owned(),
-        architecture: config.architecture.debian().to_owned(),
+        distribution: config.distribution,
+        release,
+        architecture: architecture.to_owned(),
         packages,
         excluded,
-        sources: repositories.build(),
-        image_sources: repositories.image(),
-        keyrings: if config.repository_key_check {
-            debian::keyrings()
-        } else {
-            Vec::<PathBuf>::new()
-        },
-        merged_usr: debian::merged_usr(release),
+        repositories,
         with_docs: config.with_docs,
         with_changelogs: config.manifest_format.contains(&ManifestFormat::Changelog),
         skip_initrds: config.bootable,
@@ -112,9 +89,39 @@ fn debian_request(config: &Config, errors: &mut Vec<PlanError>) -> Option<Reques
     })
 }
 
-fn boots(config: &Config) -> debian::Boots {
-    let kernel = |name: &String| name.starts_with("linux-image-");
-    debian::Boots {
+/// What the distribution calls the release and the architecture.
+fn names(
+    config: &Config,
+    facts: &dyn Facts,
+    errors: &mut Vec<PlanError>,
+) -> Option<(String, &'static str)> {
+    let name = config.distribution.shown();
+    let release = facts.release(&config.release).map_err(|known| {
+        errors.push(PlanError::Setting {
+            setting: "Release",
+            problem: format!(
+                "{name} has no release \"{}\"; the releases are {known}",
+                config.release.escape_debug()
+            ),
+        });
+    });
+    let release = release.ok()?;
+    let architecture = facts.architecture(&release, config.architecture);
+    let architecture = architecture.map_err(|known| {
+        errors.push(PlanError::Setting {
+            setting: "Architecture",
+            problem: format!(
+                "{name} {release} does not exist for {}; it does for {known}",
+                config.architecture
+            ),
+        });
+    });
+    Some((release, architecture.ok()?))
+}
+
+fn boots(config: &Config, facts: &dyn Facts) -> Boots {
+    let kernel = |name: &String| facts.is_kernel(name);
+    Boots {
         uefi: config.boot_protocols.contains(&BootProtocol::Uefi),
         bios: config.boot_protocols.contains(&BootProtocol::Bios),
         verity: config.verity,

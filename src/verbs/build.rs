@@ -93,7 +93,7 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
     errors.extend(existing_output(config, plan.as_ref(), &names));
     errors.extend(unfit_output(config, &names));
     let host = super::host(config);
-    let installer = installer::choose(&host);
+    let installer = installer::choose(config.distribution, &host);
     let signer = config.sign.then(|| signer(config, settings));
     if let Some(plan) = &plan {
         let needed = plan::tools(plan);

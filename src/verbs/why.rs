@@ -65,7 +65,7 @@ fn verdicts(config: &Config, context: &ConfigContext) -> Result<Vec<Verdict>, Ve
             .collect::<Vec<_>>()
     })?;
     let host = super::host(config);
-    let installer = installer::choose(&host);
+    let installer = installer::choose(config.distribution, &host);
     let failed = |error: BuildError| vec![VerbError::Build(error)];
     host.require(installer.tools())
         .map_err(|error| vec![VerbError::Host(error)])?;

@@ -181,7 +181,29 @@ impl Value for BasePackages {
     }
 }
 
+impl serde::Serialize for Distribution {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 impl Distribution {
+    /// Its name for people.
+    #[must_use]
+    pub const fn shown(self) -> &'static str {
+        match self {
+            Self::Fedora => "Fedora Linux",
+            Self::Debian => "Debian",
+            Self::Ubuntu => "Ubuntu",
+            Self::Arch => "Arch Linux",
+            Self::Opensuse => "openSUSE",
+            Self::Mageia => "Mageia",
+            Self::Centos => "CentOS",
+            Self::Clear => "Clear Linux",
+            Self::Alpine => "Alpine Linux",
+        }
+    }
+
     /// The distribution that an os-release `ID` names.
     #[must_use]
     pub fn from_os_id(id: &str) -> Option<Self> {

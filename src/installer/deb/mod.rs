@@ -35,6 +35,8 @@ mod unpack;
 mod wave;
 mod ways;
 
+use std::path::Path;
+
 use super::apt::{self, DPKG_STATUS};
 use super::mmdebstrap::remove;
 use super::{InstallError, Installer, Request, Site, version};
@@ -63,6 +65,10 @@ impl Installer for Deb {
 
     fn tools(&self) -> &'static [&'static str] {
         &["apt-get", "apt-config", "systemd-nspawn"]
+    }
+
+    fn prepare(&self, request: &Request, root: &Path) -> Result<(), InstallError> {
+        apt::prepare_merged_usr(request, root)
     }
 
     fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {

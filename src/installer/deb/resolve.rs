@@ -155,7 +155,7 @@ pub(super) fn choose_for_new_tree(
 ) -> Result<Vec<Chosen>, InstallError> {
     let mut names = base_patterns(request);
     names.extend(request.packages.iter().cloned());
-    if request.merged_usr == MergedUsr::LinksAndPackage {
+    if request.apt()?.merged_usr == MergedUsr::LinksAndPackage {
         names.push(USR_IS_MERGED.to_owned());
     }
     choose(settings, &names, Some(request), host)

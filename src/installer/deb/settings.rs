@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::distro::AptRepositories;
 use crate::host::{Command, Host, Stdout, printable_path};
 use crate::installer::apt::make_directory;
 use crate::installer::{InstallError, Request, Site};
@@ -62,14 +63,15 @@ impl Settings {
     ) -> Result<Self, InstallError> {
         let own = site.scratch.join("apt");
         make_directory(&own.join("log"))?;
-        let sources: String = request
+        let apt = request.apt()?;
+        let sources: String = apt
             .sources
             .iter()
             .map(|source| source.line(false) + "\n")
             .collect();
         let (state, archives) = match &request.cache {
             Some(cache) => (
-                cache.join("apt").join(key(request, &sources)),
+                cache.join("apt").join(key(request, apt, &sources)),
                 cache.clone(),
             ),
             None => (own.join("state"), own.join("archives")),
@@ -181,12 +183,12 @@ impl Settings {
 }
 
 /// A name for everything that decides what the lists of available packages are.
-fn key(request: &Request, sources: &str) -> String {
+fn key(request: &Request, apt: &AptRepositories, sources: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(&request.architecture);
     hash.update([0]);
     hash.update(sources);
-    for keyring in &request.keyrings {
+    for keyring in &apt.keyrings {
         hash.update([0]);
         hash.update(keyring.as_os_str().as_bytes());
     }
