@@ -16,6 +16,8 @@ keywords! {
         Clean = "clean",
         /// Prints the configuration.
         Summary = "summary",
+        /// Says what a build would do.
+        Plan = "plan",
         /// Says which cached images a build would use, and why not others.
         Why = "why",
         /// Runs a shell or a command in the image.
@@ -45,6 +47,10 @@ impl Verb {
             "Remove what builds wrote; -f: cached images and build directory too; -ff: package cache too",
         ),
         (Self::Summary, "Print the whole configuration"),
+        (
+            Self::Plan,
+            "Say what a build would do, step by step, and what this host lacks for it; does none of it",
+        ),
         (
             Self::Why,
             "Say which cached images a build would use, and what changed for those it would not",

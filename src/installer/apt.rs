@@ -192,7 +192,7 @@ const TRUSTED: &str = "etc/apt/trusted.gpg.d";
 /// Collects the keyrings that repositories may be signed with in one directory for apt: the
 /// distribution's, and those that skeleton files put into the tree.
 pub fn keyrings(request: &Request, site: &Site) -> Result<PathBuf, InstallError> {
-    let directory = site.scratch.join("keyrings");
+    let directory = keyring_directory(site);
     make_directory(&directory)?;
     for (index, keyring) in request.apt()?.keyrings.iter().enumerate() {
         copy_keyring(keyring, &directory, &format!("host-{index}"))?;
@@ -212,6 +212,11 @@ pub fn keyrings(request: &Request, site: &Site) -> Result<PathBuf, InstallError>
         }
     }
     Ok(directory)
+}
+
+/// Where [`keyrings`] collects them.
+pub fn keyring_directory(site: &Site) -> PathBuf {
+    site.scratch.join("keyrings")
 }
 
 fn copy_keyring(keyring: &Path, directory: &Path, name: &str) -> Result<(), InstallError> {

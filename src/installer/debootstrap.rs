@@ -37,6 +37,8 @@ impl Installer for Debootstrap {
             return temporary.finish(request);
         };
         let failed = |e| apt::explain("installing the minimal system failed", Some(request), e);
+        // Says which keyring is missing better than debootstrap does.
+        apt::keyrings(request, site)?;
         // debootstrap starts dpkg's database itself.
         Root::open(&site.root)?.remove_file(apt::DPKG_STATUS)?;
         host.run(command(request, first, site)?).map_err(failed)?;
@@ -55,6 +57,20 @@ impl Installer for Debootstrap {
             .map(|(name, program)| version::of(name, program, host))
             .into_iter()
             .collect()
+    }
+
+    fn commands(
+        &self,
+        request: &Request,
+        site: &Site,
+        filled: bool,
+    ) -> Result<Vec<Command>, InstallError> {
+        let mut commands = Vec::new();
+        if let (false, Some(first)) = (filled, request.apt()?.sources.first()) {
+            commands.push(command(request, first, site)?);
+        }
+        commands.extend(in_tree::commands(request, site)?);
+        Ok(commands)
     }
 
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
@@ -77,9 +93,6 @@ fn command(request: &Request, source: &Source, site: &Site) -> Result<Command, I
     } else {
         command = command.arg("--force-check-gpg");
         if let Some(keyring) = apt_repositories.keyrings.first() {
-            if !keyring.exists() {
-                apt::keyrings(request, site)?;
-            }
             let mut option = std::ffi::OsString::from("--keyring=");
             option.push(keyring);
             command = command.arg(option);

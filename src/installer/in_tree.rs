@@ -1,10 +1,10 @@
 //! Debian packages through the image's own apt, run inside the tree.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::apt;
 use super::{InstallError, Request, SKIP_INITRDS, Site};
-use crate::host::{Container, Host};
+use crate::host::{Command, Container, Host};
 use crate::tree::Root;
 
 /// What the image keeps none of.
@@ -17,6 +17,8 @@ const APT_OPTIONS: &[&str] = &[
     "--option=APT::Sandbox::User=root",
     "--option=Dpkg::Use-Pty=false",
 ];
+const UPDATE: &[&str] = &["update", "--error-on=any"];
+const INSTALL: &[&str] = &["install", "--"];
 const SOURCES: &str = "etc/apt/sources.list";
 const POLICY: &str = "usr/sbin/policy-rc.d";
 const BUILD_KEYRINGS: &str = "/run/mkosi/keyrings";
@@ -37,13 +39,12 @@ pub(super) struct InTree<'a> {
     request: &'a Request,
     site: &'a Site,
     tree: Root,
-    keyrings: PathBuf,
 }
 
 impl<'a> InTree<'a> {
     /// Writes the repositories into the tree.
     pub fn open(request: &'a Request, site: &'a Site) -> Result<Self, InstallError> {
-        let keyrings = apt::keyrings(request, site)?;
+        apt::keyrings(request, site)?;
         let tree = Root::open(&site.root)?;
         let mut list = String::new();
         for source in &request.apt()?.sources {
@@ -55,7 +56,6 @@ impl<'a> InTree<'a> {
             request,
             site,
             tree,
-            keyrings,
         })
     }
 
@@ -64,12 +64,12 @@ impl<'a> InTree<'a> {
         // Services must not start in a tree that is only being put together.
         let policy = self.tree.read_if_present(POLICY)?;
         self.tree.write(POLICY, "#!/bin/sh\nexit 101\n", 0o755)?;
-        self.apt_get(&["update", "--error-on=any"], &[], host)?;
+        self.apt_get(UPDATE, &[], host)?;
         for words in before {
             self.apt_get(words, &[], host)?;
         }
         if !self.request.packages.is_empty() {
-            self.apt_get(&["install", "--"], &self.request.packages, host)?;
+            self.apt_get(INSTALL, &self.request.packages, host)?;
         }
         match policy {
             Some(content) => self.tree.write(POLICY, content, 0o755)?,
@@ -84,32 +84,49 @@ impl<'a> InTree<'a> {
         packages: &[String],
         host: &Host,
     ) -> Result<(), InstallError> {
-        let request = self.request;
-        let mut arguments: Vec<String> = APT_OPTIONS.iter().map(|o| (*o).to_owned()).collect();
-        if !request.apt()?.sources.iter().any(|s| s.trusted) {
-            arguments.push(format!("--option=Dir::Etc::TrustedParts={BUILD_KEYRINGS}"));
-        }
-        arguments.extend(words.iter().map(|w| (*w).to_owned()));
-        arguments.extend(packages.iter().cloned());
-        let mut container = Container::new(&self.site.root)
-            .network(true)
-            .bind_read_only(&self.keyrings, Path::new(BUILD_KEYRINGS))
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        if request.skip_initrds {
-            container = container.env(SKIP_INITRDS.0, SKIP_INITRDS.1);
-        }
-        if let Some(cache) = &request.cache {
-            container = container.bind(cache, Path::new("/var/cache/apt/archives"));
-        }
-        for source in &request.apt()?.sources {
-            if let Some(path) = local_path(&source.uri) {
-                container = container.bind_read_only(path, path);
-            }
-        }
-        host.run(container.command("apt-get", arguments).no_sync())
-            .map_err(|e| apt::explain("installing packages failed", Some(request), e))?;
+        host.run(apt_get(self.request, self.site, words, packages)?)
+            .map_err(|e| apt::explain("installing packages failed", Some(self.request), e))?;
         Ok(())
     }
+}
+
+/// The commands by which [`add`] installs.
+pub(super) fn commands(request: &Request, site: &Site) -> Result<Vec<Command>, InstallError> {
+    let update = apt_get(request, site, UPDATE, &[])?;
+    let install = apt_get(request, site, INSTALL, &request.packages)?;
+    Ok(vec![update, install])
+}
+
+/// apt-get inside the tree.
+fn apt_get(
+    request: &Request,
+    site: &Site,
+    words: &[&str],
+    packages: &[String],
+) -> Result<Command, InstallError> {
+    let sources = &request.apt()?.sources;
+    let mut arguments: Vec<String> = APT_OPTIONS.iter().map(|o| (*o).to_owned()).collect();
+    if !sources.iter().any(|s| s.trusted) {
+        arguments.push(format!("--option=Dir::Etc::TrustedParts={BUILD_KEYRINGS}"));
+    }
+    arguments.extend(words.iter().map(|w| (*w).to_owned()));
+    arguments.extend(packages.iter().cloned());
+    let mut container = Container::new(&site.root)
+        .network(true)
+        .bind_read_only(&apt::keyring_directory(site), Path::new(BUILD_KEYRINGS))
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    if request.skip_initrds {
+        container = container.env(SKIP_INITRDS.0, SKIP_INITRDS.1);
+    }
+    if let Some(cache) = &request.cache {
+        container = container.bind(cache, Path::new("/var/cache/apt/archives"));
+    }
+    for source in sources {
+        if let Some(path) = local_path(&source.uri) {
+            container = container.bind_read_only(path, path);
+        }
+    }
+    Ok(container.command("apt-get", arguments).no_sync())
 }
 
 /// The directory behind a repository on this host's disk.

@@ -63,6 +63,19 @@ impl Installer for Mmdebstrap {
         ])
     }
 
+    fn commands(
+        &self,
+        request: &Request,
+        site: &Site,
+        filled: bool,
+    ) -> Result<Vec<Command>, InstallError> {
+        if filled {
+            return in_tree::commands(request, site);
+        }
+        let keyrings = apt::keyring_directory(site);
+        Ok(vec![command(request, site, &keyrings)?])
+    }
+
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
         remove(packages, site, host)
     }

@@ -12,7 +12,7 @@ mod version;
 use std::path::{Path, PathBuf};
 
 use crate::config::values::Distribution;
-use crate::host::{CommandError, Host, HostError, printable_path};
+use crate::host::{Command, CommandError, Host, HostError, printable_path};
 use crate::tree::TreeError;
 
 pub use deb::Deb;
@@ -52,6 +52,15 @@ pub trait Installer: Send + Sync {
     /// What decides, besides the request, what is in a tree that this installer fills: versions of
     /// programs, configuration of the host that they heed. Pairs of what it is and its value.
     fn identity(&self, host: &Host) -> Result<Vec<(String, String)>, InstallError>;
+
+    /// The command lines by which [`Installer::install`] (or [`Installer::add`], when `filled`) has
+    /// packages chosen and installed, as far as the request decides them. Runs nothing.
+    fn commands(
+        &self,
+        request: &Request,
+        site: &Site,
+        filled: bool,
+    ) -> Result<Vec<Command>, InstallError>;
 
     /// Takes packages out of a tree that this installer filled.
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError>;

@@ -138,6 +138,20 @@ pub struct CleanUp {
 }
 
 impl Action {
+    /// The script or the tree of the project that it works with.
+    #[must_use]
+    pub fn source(&self) -> Option<&Path> {
+        match self {
+            Self::CopySkeleton(tree) | Self::CopyExtra(tree) => Some(&tree.path),
+            Self::Prepare(script) | Self::Postinst(script) | Self::Finalize(script) => {
+                Some(&script.path)
+            }
+            Self::Build(run) => Some(&run.script.script.path),
+            Self::WriteNspawnSettings(path) => Some(path),
+            _ => None,
+        }
+    }
+
     /// What is shown while it runs.
     #[must_use]
     pub fn title(&self) -> String {

@@ -6,7 +6,7 @@ use crate::boot::SIGNING_TOOLS;
 /// The programs, each once, besides those of the package manager.
 #[must_use]
 pub fn tools(plan: &Plan) -> Vec<String> {
-    let mut tools: Vec<String> = plan.actions().flat_map(needed).collect();
+    let mut tools: Vec<String> = plan.actions().flat_map(tools_of).collect();
     tools.sort_unstable();
     tools.dedup();
     tools
@@ -19,7 +19,9 @@ pub fn encrypts(plan: &Plan) -> bool {
         .any(|action| matches!(action, Action::WriteImage(image) if image.encrypts()))
 }
 
-fn needed(action: &Action) -> Vec<String> {
+/// The programs that one action calls, besides those of the package manager.
+#[must_use]
+pub fn tools_of(action: &Action) -> Vec<String> {
     match action {
         Action::Postinst(_)
         | Action::Prepare(_)

@@ -8,6 +8,7 @@ use crate::config::ConfigError;
 use crate::disk::DiskError;
 use crate::engine::BuildError;
 use crate::host::{AskError, CommandError, HostError, printable, printable_path};
+use crate::installer::InstallError;
 use crate::output::OutputError;
 use crate::plan::PlanError;
 
@@ -104,6 +105,9 @@ pub enum VerbError {
     /// Something about booting.
     #[error(transparent)]
     Boot(BootError),
+    /// Packages could not be installed.
+    #[error(transparent)]
+    Install(InstallError),
     /// The build failed.
     #[error(transparent)]
     Build(BuildError),

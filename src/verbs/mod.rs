@@ -8,6 +8,7 @@ mod error;
 pub mod exit;
 pub mod genkey;
 mod passphrase;
+pub mod plan;
 mod plan_context;
 pub mod qemu;
 pub mod summary;
@@ -72,6 +73,7 @@ fn with_config(verb: Verb, invocation: &Invocation, context: &Context) -> u8 {
     };
     match verb {
         Verb::Clean => clean::run(&config),
+        Verb::Plan => plan::run(&config, context, globals),
         Verb::Why => why::run(&config, context, globals),
         Verb::Shell => run_image(
             Run::Container(boot::Run::Shell),

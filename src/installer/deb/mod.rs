@@ -40,7 +40,7 @@ use std::path::Path;
 use super::apt::{self, DPKG_STATUS};
 use super::mmdebstrap::remove;
 use super::{InstallError, Installer, Request, Site, version};
-use crate::host::Host;
+use crate::host::{Command, Host};
 use crate::tree::Root;
 
 /// The way in which trees are filled here. To be raised with every change that makes other trees of
@@ -85,6 +85,24 @@ impl Installer for Deb {
         Ok(vec![
             ("unpacking".to_owned(), UNPACKING.to_owned()),
             version::of("apt", "apt-get", host)?,
+        ])
+    }
+
+    fn commands(
+        &self,
+        request: &Request,
+        site: &Site,
+        filled: bool,
+    ) -> Result<Vec<Command>, InstallError> {
+        let settings = settings::Settings::at(request, site)?;
+        let names = if filled {
+            request.packages.clone()
+        } else {
+            resolve::names_for_new_tree(request)?
+        };
+        Ok(vec![
+            resolve::update_command(&settings)?,
+            resolve::install_command(&settings, &names)?,
         ])
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::settings::Settings;
 use crate::distro::MergedUsr;
-use crate::host::{CommandError, Host};
+use crate::host::{Command, CommandError, Host};
 use crate::installer::apt::{self, USR_IS_MERGED};
 use crate::installer::{InstallError, Request};
 
@@ -48,8 +48,7 @@ pub(super) fn update(
 
 fn fetch(settings: &Settings, request: &Request, host: &Host) -> Result<(), InstallError> {
     let mark = settings.state.join(COMPLETE);
-    let command = settings.command()?.args(["--error-on=any", "update"]);
-    match host.run(command) {
+    match host.run(update_command(settings)?) {
         Ok(_) => {
             fs::write(&mark, "").map_err(|source| InstallError::Prepare { path: mark, source })
         }
@@ -153,12 +152,28 @@ pub(super) fn choose_for_new_tree(
     request: &Request,
     host: &Host,
 ) -> Result<Vec<Chosen>, InstallError> {
+    choose(settings, &names_for_new_tree(request)?, Some(request), host)
+}
+
+/// What apt is told to install into a new tree.
+pub(super) fn names_for_new_tree(request: &Request) -> Result<Vec<String>, InstallError> {
     let mut names = base_patterns(request);
     names.extend(request.packages.iter().cloned());
     if request.apt()?.merged_usr == MergedUsr::LinksAndPackage {
         names.push(USR_IS_MERGED.to_owned());
     }
-    choose(settings, &names, Some(request), host)
+    Ok(names)
+}
+
+pub(super) fn update_command(settings: &Settings) -> Result<Command, InstallError> {
+    Ok(settings.command()?.args(["--error-on=any", "update"]))
+}
+
+pub(super) fn install_command(
+    settings: &Settings,
+    names: &[String],
+) -> Result<Command, InstallError> {
+    Ok(settings.command()?.args(["install", "--"]).args(names))
 }
 
 /// Has apt choose and fetch these packages and what they need.
@@ -182,8 +197,7 @@ pub(super) fn choose(
             _ => {}
         }
     }
-    let command = settings.command()?.args(["install", "--"]).args(names);
-    host.run(command)
+    host.run(install_command(settings, names)?)
         .map_err(|e| apt::explain("choosing and fetching packages failed", request, e))?;
     if !settings.list.exists() {
         // Everything is there already.

@@ -51,6 +51,35 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// The places for a tree. Nothing is written.
+    ///
+    /// # Errors
+    /// When the repositories are none of apt's.
+    pub fn at(request: &Request, site: &Site) -> Result<Self, InstallError> {
+        let own = site.scratch.join("apt");
+        let apt = request.apt()?;
+        let (state, archives) = match &request.cache {
+            Some(cache) => (
+                cache
+                    .join("apt")
+                    .join(key(request, apt, &source_lines(apt))),
+                cache.clone(),
+            ),
+            None => (own.join("state"), own.join("archives")),
+        };
+        Ok(Self {
+            file: own.join("apt.conf"),
+            last: own.join("last.conf"),
+            state,
+            archives,
+            extended_states: own.join("extended_states"),
+            calls: own.join("calls"),
+            list: own.join("list"),
+            fresh: own.join("fresh"),
+            stub: own.join("dpkg"),
+        })
+    }
+
     /// Writes the settings. `keyrings` is the directory of the keys that sign the sources.
     ///
     /// # Errors
@@ -63,33 +92,14 @@ impl Settings {
     ) -> Result<Self, InstallError> {
         let own = site.scratch.join("apt");
         make_directory(&own.join("log"))?;
-        let apt = request.apt()?;
-        let sources: String = apt
-            .sources
-            .iter()
-            .map(|source| source.line(false) + "\n")
-            .collect();
-        let (state, archives) = match &request.cache {
-            Some(cache) => (
-                cache.join("apt").join(key(request, apt, &sources)),
-                cache.clone(),
-            ),
-            None => (own.join("state"), own.join("archives")),
-        };
-        for directory in [state.join("lists/partial"), archives.join("partial")] {
+        let sources = source_lines(request.apt()?);
+        let settings = Self::at(request, site)?;
+        for directory in [
+            settings.state.join("lists/partial"),
+            settings.archives.join("partial"),
+        ] {
             make_directory(&directory)?;
         }
-        let settings = Self {
-            file: own.join("apt.conf"),
-            last: own.join("last.conf"),
-            state,
-            archives,
-            extended_states: own.join("extended_states"),
-            calls: own.join("calls"),
-            list: own.join("list"),
-            fresh: own.join("fresh"),
-            stub: own.join("dpkg"),
-        };
         let list = own.join("sources.list");
         write(&list, &sources, 0o644)?;
         write(&settings.stub, &stub(&settings.calls)?, 0o755)?;
@@ -180,6 +190,12 @@ impl Settings {
             .arg(option("DPkg::Tools::Options::cat::Version", "3"))
             .no_sync())
     }
+}
+
+/// The text of sources.list(5).
+fn source_lines(apt: &AptRepositories) -> String {
+    let lines = apt.sources.iter().map(|source| source.line(false) + "\n");
+    lines.collect()
 }
 
 /// A name for everything that decides what the lists of available packages are.
