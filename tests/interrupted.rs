@@ -6,9 +6,8 @@ mod support;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
-use support::{Project, assert_no_leaks, root};
+use support::{Project, assert_no_leaks, assert_nothing_runs, root};
 
 const DIRECTORY: &str = "[Output]\nFormat=directory\n";
 
@@ -35,24 +34,6 @@ fn installing(project: &Project) -> Child {
 
 fn signal(child: &Child, signal: &str) {
     support::tool("kill", &[signal, &child.id().to_string()]);
-}
-
-/// No process works below the project any more, within a few seconds.
-fn assert_nothing_runs(project: &Project) {
-    let name = project.path().to_string_lossy().into_owned();
-    let begun = Instant::now();
-    loop {
-        let mut running = std::process::Command::new("pgrep");
-        running.args(["-f", &name]);
-        if support::finish(running).code == Some(1) {
-            return;
-        }
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "processes are left"
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 #[test]

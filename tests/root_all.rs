@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Project, assert_no_leaks, package_cache, root, tool};
+use support::{Project, assert_no_leaks, assert_nothing_runs, package_cache, root, tool};
 
 /// A project with these settings files, each of the smallest Debian there is.
 fn project(files: &[(&str, &str)]) -> Project {
@@ -207,23 +207,6 @@ fn installing(project: &Project) -> Child {
     // Whoever speaks shall find somebody who listens.
     std::thread::spawn(move || lines.for_each(drop));
     child
-}
-
-fn assert_nothing_runs(project: &Project) {
-    let name = project.path().to_string_lossy().into_owned();
-    let begun = Instant::now();
-    loop {
-        let mut running = std::process::Command::new("pgrep");
-        running.args(["-f", &name]);
-        if support::finish(running).code == Some(1) {
-            return;
-        }
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "processes are left"
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 #[test]

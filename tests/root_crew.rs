@@ -4,6 +4,8 @@
 // A test says what went wrong by panicking, in its helpers, too.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod forking;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -37,25 +39,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     }
-    let has = |flag: &str| arguments.iter().any(|a| a == flag);
-    if has("--list") {
-        if !has("--ignored") {
-            TESTS.iter().for_each(|(name, _)| println!("{name}: test"));
-        }
-        return ExitCode::SUCCESS;
-    }
-    let wanted = arguments.iter().find(|a| !a.starts_with('-'));
-    let fits = |name: &str| match wanted {
-        Some(wanted) if has("--exact") => name == wanted,
-        Some(wanted) => name.contains(wanted.as_str()),
-        None => true,
-    };
-    assert!(nix::unistd::geteuid().is_root(), "these tests need root");
-    for (name, test) in TESTS.iter().filter(|(name, _)| fits(name)) {
-        println!("test {name} ...");
-        test();
-    }
-    ExitCode::SUCCESS
+    forking::run(TESTS, &arguments)
 }
 
 fn text(mut says: fs::File) -> String {

@@ -4,6 +4,8 @@
 // A test says what went wrong by panicking, in its helpers, too.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod forking;
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -63,25 +65,7 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|a| a == "helper") {
         return helper(&arguments[1..]);
     }
-    let has = |flag: &str| arguments.iter().any(|a| a == flag);
-    if has("--list") {
-        if !has("--ignored") {
-            TESTS.iter().for_each(|(name, _)| println!("{name}: test"));
-        }
-        return ExitCode::SUCCESS;
-    }
-    let wanted = arguments.iter().find(|a| !a.starts_with('-'));
-    let fits = |name: &str| match wanted {
-        Some(wanted) if has("--exact") => name == wanted,
-        Some(wanted) => name.contains(wanted.as_str()),
-        None => true,
-    };
-    assert!(nix::unistd::geteuid().is_root(), "these tests need root");
-    for (name, test) in TESTS.iter().filter(|(name, _)| fits(name)) {
-        println!("test {name} ...");
-        test();
-    }
-    ExitCode::SUCCESS
+    forking::run(TESTS, &arguments)
 }
 
 fn host(cancel: &Cancel) -> Host {

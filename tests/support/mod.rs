@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A project in a directory of its own, removed with everything in it at the end.
 pub struct Project {
@@ -227,4 +228,22 @@ fn scratch() -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tests");
     fs::create_dir_all(&path).expect("the tests' directory");
     path
+}
+
+/// No process works below the project any more, within a few seconds.
+pub fn assert_nothing_runs(project: &Project) {
+    let name = project.path().to_string_lossy().into_owned();
+    let begun = Instant::now();
+    loop {
+        let mut running = Command::new("pgrep");
+        running.args(["-f", &name]);
+        if finish(running).code == Some(1) {
+            return;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "processes are left"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }

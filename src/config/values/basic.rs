@@ -35,6 +35,21 @@ pub(crate) fn parse_boolean(text: &str, other: &str) -> Result<bool, BadValue> {
     })
 }
 
+/// Reads a value that yes and no stand in for: `yes` is what a bare yes means, no is nothing, and every
+/// other word is for `parse`.
+pub(crate) fn parse_switch<T>(
+    text: &str,
+    yes: T,
+    parse: impl FnOnce(&str) -> Result<T, BadValue>,
+) -> Result<Option<T>, BadValue> {
+    match boolean(text) {
+        _ if text.is_empty() => Ok(None),
+        Some(true) => Ok(Some(yes)),
+        Some(false) => Ok(None),
+        None => parse(text).map(Some),
+    }
+}
+
 impl Value for bool {
     const SHAPE: Shape = Shape::Switch;
 

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::keyword::{keyword_value, keywords};
-use super::{BadValue, Place, Shape, Value, boolean, parse_boolean};
+use super::{BadValue, Place, Shape, Value, parse_boolean, parse_switch};
 use crate::config::Context;
 
 keywords! {
@@ -122,12 +122,7 @@ impl Value for Encrypt {
         place: Place,
         context: &Context,
     ) -> Result<Option<Self>, BadValue> {
-        match boolean(text) {
-            _ if text.is_empty() => Ok(None),
-            Some(true) => Ok(Some(Self::All)),
-            Some(false) => Ok(None),
-            None => Self::parse(text, place, context).map(Some),
-        }
+        parse_switch(text, Self::All, |text| Self::parse(text, place, context))
     }
 
     fn to_json(&self) -> Json {

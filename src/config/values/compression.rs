@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::keyword::{choose, keywords, one_of};
-use super::{BadValue, Place, Shape, Value, boolean};
+use super::{BadValue, Place, Shape, Value, boolean, parse_switch};
 use crate::config::Context;
 
 keywords! {
@@ -90,12 +90,7 @@ impl Value for CompressOutput {
         place: Place,
         context: &Context,
     ) -> Result<Option<Self>, BadValue> {
-        match boolean(text) {
-            _ if text.is_empty() => Ok(None),
-            Some(true) => Ok(Some(Self::Xz)),
-            Some(false) => Ok(None),
-            None => Self::parse(text, place, context).map(Some),
-        }
+        parse_switch(text, Self::Xz, |text| Self::parse(text, place, context))
     }
 
     fn to_json(&self) -> Json {

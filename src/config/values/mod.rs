@@ -30,4 +30,4 @@ pub use size::Size;
 pub use value::{BadValue, Place, Shape, Value};
 pub use variables::Variables;
 
-pub(crate) use basic::{boolean, parse_boolean};
+pub(crate) use basic::{boolean, parse_boolean, parse_switch};
