@@ -165,6 +165,48 @@ fn in_disk(project: &Project, image: &str, file: &str) -> String {
 }
 
 #[test]
+fn root_cached_trees_are_copied_between_directories() {
+    root();
+    let project = project(&[
+        ("one", "OutputDirectory=a\nFormat=directory\n"),
+        ("two", "OutputDirectory=b\nFormat=directory\n"),
+    ]);
+    for name in ["a", "b"] {
+        fs::create_dir(project.path().join(name)).unwrap();
+    }
+    let run = project.run(&["--all", "-i"]);
+    run.succeeds().says("from another image's cache");
+    assert_eq!(installations(&run.stderr), 1, "{}", run.stderr);
+    let of = |directory: &str, image: &str| {
+        let version = project.path().join(directory).join(image);
+        fs::read_to_string(version.join("etc/debian_version")).unwrap()
+    };
+    assert_eq!(of("a", "one"), of("b", "two"));
+    // Each directory has a tree of its own now.
+    let store = |name: &str| {
+        let layers = project.path().join(name).join(".mkosi-layers");
+        let names = fs::read_dir(layers).unwrap();
+        names
+            .map(|entry| entry.unwrap().file_name())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(store("a"), store("b"));
+    tool(
+        "diff",
+        &[
+            "--recursive",
+            "--no-dereference",
+            &project.path().join("a/one").to_string_lossy(),
+            &project.path().join("b/two").to_string_lossy(),
+        ],
+    );
+    let run = project.run(&["--all", "-if"]);
+    run.succeeds();
+    assert_eq!(installations(&run.stderr), 0, "{}", run.stderr);
+    assert_no_leaks(project.path());
+}
+
+#[test]
 fn root_json_lines_name_their_image() {
     root();
     let settings = "Format=directory\n";

@@ -293,6 +293,30 @@ fn root_what_changes_is_rebuilt_and_explained() {
 }
 
 #[test]
+fn root_the_least_recently_used_goes_when_there_is_too_much() {
+    root();
+    let project = small();
+    let build = |flags: &[&str]| {
+        let mut arguments = vec!["-if"];
+        arguments.extend(flags);
+        project.run(&arguments).succeeds();
+        layers(&project)
+    };
+    let first = build(&[]);
+    let both = build(&["--with-docs"]);
+    assert_eq!(both.len(), 2, "both have room");
+    // Used again, so that the other one is the older.
+    reused(&project.run(&["-if"]));
+    // Room for one of them: about 100 MB each.
+    assert_eq!(build(&["--layers-size=150M"]), first);
+    // Room for none.
+    let run = project.run(&["-if", "--layers-size=1M"]);
+    run.succeeds().says("more than LayersSize allows");
+    assert!(layers(&project).is_empty());
+    assert_no_leaks(project.path());
+}
+
+#[test]
 fn root_a_build_that_dies_leaves_no_half_layer() {
     root();
     let project = small();

@@ -111,6 +111,7 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
     };
     let caching = config.incremental.then(|| Caching {
         store: Store::in_directory(names.directory()),
+        others: Vec::new(),
         limit: config.layers_size.bytes(),
         not_before: config.force.drops_cached_images().then(begun),
     });

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::store::{Entry, Store};
 use crate::engine::EngineError;
+use crate::engine::events::human_size;
 use crate::host::Report;
 use crate::plan::Fingerprint;
 
@@ -46,6 +47,14 @@ impl Store {
             });
             if !needed && self.remove(&victim.path, report)? {
                 excess = excess.saturating_sub(victim.record.size);
+                if victim.record.size > limit {
+                    report.warn(&format!(
+                        "a cached tree of {} is more than LayersSize allows ({}): it is not kept, and \
+                         the next build makes it again",
+                        human_size(victim.record.size),
+                        human_size(limit)
+                    ));
+                }
             }
         }
         Ok(())

@@ -22,6 +22,9 @@ pub(super) use obtain::{Layers, expected_steps};
 pub struct Caching {
     /// Where they are.
     pub store: Store,
+    /// Where images that are built in the same run keep theirs: a tree of these is copied rather than
+    /// made once more.
+    pub others: Vec<Store>,
     /// How many bytes they may take together, once the build is done.
     pub limit: u64,
     /// Only those made at this time or later are used (`-ff`): the time when this run began, the same

@@ -15,7 +15,7 @@ use crate::engine::working_tree::WorkingTree;
 use crate::engine::{EngineError, Progress, StepError};
 use crate::host::{self, Host, HostError, Lock, human_duration};
 use crate::plan::{self, Layer, LayerIdentity};
-use crate::tree;
+use crate::tree::{self, CopyOptions, Root};
 
 /// The layers of one build, the lowest first. They stay in the store while this value lives.
 pub(in crate::engine) struct Layers(Vec<Ground>);
@@ -196,8 +196,10 @@ impl Work<'_, '_> {
         let tree = directory.join(TREE);
         let whole = if lowers.is_empty() {
             fs::create_dir(&tree).map_err(EngineError::path("create", &tree))?;
-            self.site.tree.clone_from(&tree);
-            self.perform(layer)?;
+            if !self.copy_from_others(identity, &tree)? {
+                self.site.tree.clone_from(&tree);
+                self.perform(layer)?;
+            }
             true
         } else {
             self.make_on(lowers, layer, &scratch, &tree)?
@@ -208,6 +210,48 @@ impl Work<'_, '_> {
         let (note, ground) = kept.map_err(|source| BuildError::Step { title, source })?;
         step.finish(&note);
         Ok(ground)
+    }
+
+    /// Copies the layer from where another image of this run keeps it, if one does.
+    fn copy_from_others(
+        &mut self,
+        identity: &LayerIdentity,
+        tree: &Path,
+    ) -> Result<bool, BuildError> {
+        let caching = self.caching;
+        for store in &caching.others {
+            if !store.is_ours()? {
+                continue;
+            }
+            let Found::Layer(held) = store.find(&identity.fingerprint, self.host)? else {
+                continue;
+            };
+            if !held.record.whole || self.is_too_old(&held.record) {
+                continue;
+            }
+            let title = format!("Copying the cached {} tree", identity.kind.name());
+            let step = self.progress.begin(&title);
+            let report = step.report();
+            let copied = Root::open(tree).and_then(|root| {
+                let options = CopyOptions::faithful(None);
+                let (from, all) = (held.tree(), Path::new(""));
+                tree::copy_tree(
+                    &root,
+                    &from,
+                    all,
+                    &options,
+                    report.as_ref(),
+                    &self.host.cancel,
+                )
+            });
+            copied.map_err(|source| BuildError::Step {
+                title,
+                source: source.into(),
+            })?;
+            step.finish("from another image's cache");
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// Makes a layer on top of others; returns whether it holds everything that they do, too.

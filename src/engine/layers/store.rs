@@ -99,17 +99,25 @@ impl Store {
             }
             _ => {}
         }
-        let failed = EngineError::path("examine", &self.path);
-        let meta = self.path.symlink_metadata().map_err(failed)?;
-        // Whoever can write there could put anything into the next image.
-        let own = rustix::process::geteuid().as_raw();
-        if !meta.is_dir() || meta.uid() != own || meta.mode() & 0o077 != 0 {
+        if !self.is_ours()? {
             return Err(EngineError::NotOurStore {
                 path: self.path.clone(),
             });
         }
         scratch::sweep(&self.path, report);
         Ok(())
+    }
+
+    /// Whether nobody else can write there, who could put anything into the next image.
+    pub(super) fn is_ours(&self) -> Result<bool, EngineError> {
+        match self.path.symlink_metadata() {
+            Ok(meta) => {
+                let own = rustix::process::geteuid().as_raw();
+                Ok(meta.is_dir() && meta.uid() == own && meta.mode() & 0o077 == 0)
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(EngineError::path("examine", &self.path)(e)),
+        }
     }
 
     /// A directory in the store, for a layer that is being made or removed.

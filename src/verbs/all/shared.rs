@@ -82,8 +82,8 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Decides which images share what: those with cached images (`-i`) what is in one directory of
-    /// these, the others whatever two or more of them need, in a directory that is made now.
+    /// Decides which images share what: those with cached images (`-i`) these, as copies where they are
+    /// kept in different directories; the others whatever two or more of them need, in a directory that is made now.
     ///
     /// Returns for each image what the schedule has to know.
     ///
@@ -99,6 +99,7 @@ impl Shared {
                 .get(number)
                 .is_some_and(|build| build.caching.is_none())
         });
+        lend(builds);
         let mut shared = Self::default();
         let mut all = Vec::with_capacity(layers.len());
         for (number, layers) in layers.into_iter().enumerate() {
@@ -108,20 +109,15 @@ impl Shared {
             if groups.contains(&number) {
                 build.caching = Some(Caching {
                     store: shared.store(target)?,
+                    others: Vec::new(),
                     limit: u64::MAX,
                     not_before: None,
                 });
             }
             all.push(match &build.caching {
                 None => BTreeMap::new(),
-                Some(caching) => {
-                    let place = caching.store.path().to_string_lossy();
-                    let base = |name| format!("{name} in {place}");
-                    layers
-                        .into_iter()
-                        .map(|(kind, name)| (kind, base(name)))
-                        .collect()
-                }
+                // Wherever it is kept: who needs it elsewhere takes a copy.
+                Some(_) => layers,
             });
         }
         Ok((shared, all))
@@ -154,6 +150,24 @@ impl Shared {
                 .map_err(|error| VerbError::Build(BuildError::Frame(error))),
             None => Ok(()),
         }
+    }
+}
+
+/// Tells each image that keeps trees where the others keep theirs.
+fn lend(builds: &mut [Prepared]) {
+    let mut stores: Vec<Store> = Vec::new();
+    for caching in builds.iter().filter_map(|build| build.caching.as_ref()) {
+        if stores
+            .iter()
+            .all(|store| store.path() != caching.store.path())
+        {
+            stores.push(caching.store.clone());
+        }
+    }
+    for caching in builds.iter_mut().filter_map(|build| build.caching.as_mut()) {
+        let others = stores.iter();
+        let others = others.filter(|store| store.path() != caching.store.path());
+        caching.others = others.cloned().collect();
     }
 }
 
