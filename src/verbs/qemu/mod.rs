@@ -130,10 +130,12 @@ struct Store {
     memory: OwnedFd,
 }
 
-/// The firmware for the image, with a fresh variable store; `None` where a BIOS starts it.
+/// The firmware for the image, with a fresh variable store; `None` where a BIOS starts it. Where the
+/// image starts from both, the one named first counts: what the command line names comes before what
+/// files name.
 fn firmware(config: &Config) -> Result<Option<Store>, VerbError> {
     let architecture = config.architecture.as_str();
-    if !config.boot_protocols.contains(&BootProtocol::Uefi) {
+    if config.boot_protocols.first() != Some(&BootProtocol::Uefi) {
         return Ok(None);
     }
     let found = firmware::find(Path::new(SHARE), architecture, config.secure_boot);
