@@ -72,6 +72,47 @@ pub enum BootError {
         #[source]
         source: CommandError,
     },
+    /// The same, found out before any work.
+    #[error(
+        "{} is not the certificate of {}; `mkosi genkey` makes a pair",
+        printable_path(certificate),
+        printable_path(key)
+    )]
+    NotOfOnePair {
+        /// The certificate.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
+    },
+    /// The certificate has expired.
+    #[error(
+        "the certificate {} is no longer valid; `mkosi genkey --force` makes another key and \
+         certificate, which machines have to be told of",
+        printable_path(path)
+    )]
+    Expired {
+        /// The certificate.
+        path: PathBuf,
+    },
+    /// The key could only be used with a passphrase.
+    #[error(
+        "the key {path} is encrypted, and signing cannot ask for its passphrase; `openssl pkey -in \
+         {path} -out NEW` writes it in the clear: keep that from others (mode 0600)",
+        path = printable_path(path)
+    )]
+    KeyEncrypted {
+        /// The key.
+        path: PathBuf,
+    },
+    /// What should be a key is none.
+    #[error("{} is no private key in PEM", printable_path(path))]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+        /// What openssl said.
+        #[source]
+        source: CommandError,
+    },
     /// GRUB could not be made.
     #[error("cannot make GRUB's core image")]
     Grub(#[source] CommandError),

@@ -170,7 +170,7 @@ impl Prepared {
         }
         if let Some(key) = &self.boot.signing {
             for program in &sign {
-                boot::sign(program, key, host)?;
+                boot::sign(program, key, self.boot.latest, host)?;
             }
         }
         Ok(())

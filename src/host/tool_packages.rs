@@ -60,6 +60,7 @@ pub(super) const TOOLS: &[Row] = &[
     ("mount", "mount", "util-linux-core", "util-linux", "util-linux"),
     ("objcopy", "binutils", "binutils", "binutils", "binutils"),
     ("openssl", "openssl", "openssl", "openssl", "openssl"),
+    ("osslsigncode", "osslsigncode", "osslsigncode", "osslsigncode", "osslsigncode"),
     ("pacman", "pacman-package-manager", "pacman", "pacman", ""),
     ("pacman-key", "pacman-package-manager", "pacman", "pacman", ""),
     ("patch", "patch", "patch", "patch", "patch"),

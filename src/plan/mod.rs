@@ -30,7 +30,7 @@ pub use inputs::Input;
 pub use layer::{Layer, LayerKind};
 pub use partitions::preview;
 pub use phases::{Phase, Step};
-pub use requirements::{encrypts, tools, tools_of};
+pub use requirements::{encrypts, signing, tools, tools_of};
 
 /// Everything that the build of one image does.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! What a plan needs of the host and of the user.
 
 use super::{Action, Plan};
-use crate::boot::SIGNING_TOOLS;
+use crate::boot::{SigningKey, signing_tools};
 
 /// The programs, each once, besides those of the package manager.
 #[must_use]
@@ -19,6 +19,15 @@ pub fn encrypts(plan: &Plan) -> bool {
         .any(|action| matches!(action, Action::WriteImage(image) if image.encrypts()))
 }
 
+/// What programs for the firmware are signed with, if they are.
+#[must_use]
+pub fn signing(plan: &Plan) -> Option<&SigningKey> {
+    plan.actions().find_map(|action| match action {
+        Action::PrepareBoot(boot) => boot.signing.as_ref(),
+        _ => None,
+    })
+}
+
 /// The programs that one action calls, besides those of the package manager.
 #[must_use]
 pub fn tools_of(action: &Action) -> Vec<String> {
@@ -32,7 +41,7 @@ pub fn tools_of(action: &Action) -> Vec<String> {
         Action::PrepareBoot(boot) => {
             let mut tools = vec!["systemd-nspawn".to_owned()];
             if boot.signing.is_some() {
-                tools.extend(SIGNING_TOOLS.map(str::to_owned));
+                tools.extend(signing_tools(boot.latest.is_some()).map(str::to_owned));
             }
             tools
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use super::{VerbError, exit, passphrase, plan_context, terminal};
+use crate::boot::check_pair;
 use crate::cli::{self, Globals};
 use crate::config::values::Format;
 use crate::config::{self, Config, Context as ConfigContext};
@@ -104,6 +105,8 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
         }
         if let Err(error) = host.require(&tools) {
             errors.push(VerbError::Host(error));
+        } else if let Some(pair) = plan::signing(plan) {
+            errors.extend(check_pair(pair, &host).err().map(VerbError::Boot));
         }
     }
     let Some(plan) = plan.filter(|_| errors.is_empty()) else {

@@ -4,6 +4,7 @@ mod size;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use walkdir::WalkDir;
 
@@ -50,6 +51,9 @@ pub fn make(place: &Place<'_>, volume: &Volume<'_>, host: &Host) -> Result<(), D
 
 fn fill(part: &Path, place: &Place<'_>, volume: &Volume<'_>, host: &Host) -> Result<(), DiskError> {
     let files = Files::of(volume.tree)?;
+    if let Some(latest) = volume.latest {
+        files.clamp(volume.tree, latest)?;
+    }
     let file = File::create_new(part).map_err(DiskError::io("create", part))?;
     file.set_len(place.size)
         .map_err(DiskError::io("set the size of", part))?;
@@ -110,6 +114,24 @@ impl Files {
         }
         files.files.retain(|(_, names)| !names.is_empty());
         Ok(files)
+    }
+
+    /// Takes back the times of files that are younger than `latest`, in seconds since 1970: mcopy
+    /// keeps every time as it is.
+    fn clamp(&self, tree: &Path, latest: u64) -> Result<(), DiskError> {
+        let latest = UNIX_EPOCH + Duration::from_secs(latest.max(EARLIEST));
+        for name in self.files.iter().flat_map(|(_, names)| names) {
+            let path = tree.join(name);
+            let clamp = || {
+                let file = File::open(&path)?;
+                if file.metadata()?.modified()? > latest {
+                    file.set_modified(latest)?;
+                }
+                Ok(())
+            };
+            clamp().map_err(DiskError::io("set the time of", &path))?;
+        }
+        Ok(())
     }
 }
 
@@ -236,6 +258,9 @@ mod tests {
             ),
         ];
         assert_eq!(recorder.lines(), expected);
+        let time = |name: &str| fs::metadata(tree.path().join(name)).unwrap().modified();
+        let earliest = UNIX_EPOCH + Duration::from_secs(EARLIEST);
+        assert_eq!(time("EFI/Linux/a.efi").unwrap(), earliest);
         assert_eq!(identifier(volume.uuid), "1234-ABCD");
 
         std::os::unix::fs::symlink("top", tree.path().join("link")).unwrap();
