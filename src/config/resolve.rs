@@ -249,7 +249,7 @@ mod tests {
         let fixture = Fixture::with("[Partitions]\nESPSize=1G\nSwapSize=1G\n").args("-t tar");
         let expected = [
             "mkosi.default:3: SwapSize has no effect without a disk image (Format=gpt_…)",
-            "mkosi.default:2: ESPSize has no effect without Bootable",
+            "mkosi.default:2: ESPSize has no effect without Bootable and BootProtocols=uefi",
         ];
         let mut warnings = fixture.warnings();
         warnings.reverse();
@@ -258,6 +258,12 @@ mod tests {
             Fixture::with("[Partitions]\nESPSize=256M\n").warnings(),
             [""; 0]
         );
+        let fixture = Fixture::with("[Partitions]\nESPSize=1G\nXBootldrSize=1G\n");
+        assert_eq!(fixture.warnings().len(), 2);
+        let fixture = fixture.args("-b --boot-protocols=bios");
+        assert_eq!(fixture.warnings(), expected[1..]);
+        let fixture = Fixture::with("[Partitions]\nESPSize=1G\nXBootldrSize=1G\n");
+        assert_eq!(fixture.args("-b").warnings(), [""; 0]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::values::{
 
 const SCRIPTED: &str = "a build script";
 const BOOTABLE: &str = "Bootable";
+const UEFI: &str = "Bootable and BootProtocols=uefi";
 const DISK: &str = "a disk image (Format=gpt_…)";
 const RAW: &str = "a raw disk image (Format=gpt_… and no QCow2)";
 
@@ -155,7 +156,7 @@ settings! { (cx)
     /// Put kernel, initrd and command line into one file for the firmware to start
     with_unified_kernel_images: bool = true
         => output("WithUnifiedKernelImages", "without-unified-kernel-images").negated()
-            .needs(BOOTABLE, |c| c.bootable);
+            .needs(UEFI, |c| c.bootable && c.boot_protocols.contains(&BootProtocol::Uefi));
     /// Make an initrd for the hardware of this host only
     hostonly_initrd: bool = false
         => output("HostonlyInitrd", "hostonly-initrd").needs(BOOTABLE, |c| c.bootable);
@@ -165,7 +166,7 @@ settings! { (cx)
     /// Sign the values that a TPM will measure at boot
     sign_expected_pcr: bool = false
         => output("SignExpectedPCR", "sign-expected-pcr").needs(BOOTABLE, |c| c.bootable).later("signed PCR values");
-    /// Write the root partition and its hash tree as files of their own too
+    /// Write the root partition, its hash tree, kernel and initrd as files of their own too
     split_artifacts: bool = false
         => output("SplitArtifacts", "split-artifacts").needs(DISK, |c| c.format.is_disk());
     /// Write a /usr partition in place of a root partition
@@ -270,7 +271,7 @@ settings! { (cx)
             .needs("Format=gpt_ext4, gpt_xfs or gpt_btrfs", |c| c.format.has_root_size());
     /// The size of the EFI system partition
     esp_size: Size = Size::mib(256)
-        => partitions("ESPSize", "esp-size").needs(BOOTABLE, |c| c.bootable);
+        => partitions("ESPSize", "esp-size").needs(UEFI, |c| c.bootable && c.boot_protocols.contains(&BootProtocol::Uefi));
     /// The size of an extended boot loader partition
     xbootldr_size: Option<Size> = None
         => partitions("XBootldrSize", "xbootldr-size").needs(BOOTABLE, |c| c.bootable);
