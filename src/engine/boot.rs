@@ -35,6 +35,16 @@ struct Made {
     initrd: PathBuf,
 }
 
+/// The files of one kernel.
+pub(super) struct ToSplit {
+    pub release: String,
+    /// How many kernels there are besides.
+    pub others: usize,
+    pub unified: Option<PathBuf>,
+    pub kernel: PathBuf,
+    pub initrd: PathBuf,
+}
+
 /// Collects kernels, makes their initrds, and readies the tree.
 pub(super) fn prepare(boot: &Boot, site: &mut Site<'_>, host: &Host) -> Result<String, StepError> {
     let root = Root::open(&site.tree)?;
@@ -193,9 +203,7 @@ impl Prepared {
         };
         let linux = directory.join("EFI/Linux");
         fs::create_dir_all(&linux).map_err(BootError::io("create", &linux))?;
-        // After a + systemd-boot reads how often an entry may still be tried.
-        let name = format!("{}-{}.efi", self.boot.token, release.replace('+', "_"));
-        let path = linux.join(name);
+        let path = directory.join(self.unified(made));
         let uki = Uki {
             stub,
             kernel: &made.image,
@@ -210,6 +218,35 @@ impl Prepared {
             source,
         })?;
         Ok(path)
+    }
+
+    /// Where a kernel's unified image is on its partition.
+    fn unified(&self, made: &Made) -> PathBuf {
+        // After a + systemd-boot reads how often an entry may still be tried.
+        let release = made.kernel.release.replace('+', "_");
+        Path::new("EFI/Linux").join(format!("{}-{release}.efi", self.boot.token))
+    }
+
+    /// The newest kernel's files, which may be had beside the image, as they are on its partitions.
+    pub(super) fn to_split(&self, site: &Site<'_>) -> Option<ToSplit> {
+        let made = self.kernels.first()?;
+        let entries = staged(self.boot.entries(), site);
+        let (unified, kernel) = if self.boot.makes_unified() {
+            (Some(entries.join(self.unified(made))), made.image.clone())
+        } else if self.boot.uefi.is_some() {
+            // It may be signed.
+            let linux = self.entry(made, "").linux();
+            (None, entries.join(linux.trim_start_matches('/')))
+        } else {
+            (None, made.image.clone())
+        };
+        Some(ToSplit {
+            release: made.kernel.release.clone(),
+            others: self.kernels.len() - 1,
+            unified,
+            kernel,
+            initrd: made.initrd.clone(),
+        })
     }
 
     /// Writes GRUB's menu, and kernels where there are none yet.
@@ -290,6 +327,11 @@ impl Prepared {
     }
 }
 
+/// The directory that a boot partition is filled from.
+fn staged(kind: PartitionKind, site: &Site<'_>) -> PathBuf {
+    site.scratch.join(kind.short_name())
+}
+
 /// Makes the directory of a boot partition. What the tree has in `/boot` goes to the partition that
 /// is mounted there, but for what FAT cannot hold.
 pub(super) fn directory(
@@ -297,7 +339,7 @@ pub(super) fn directory(
     site: &Site<'_>,
     host: &Host,
 ) -> Result<PathBuf, StepError> {
-    let directory = site.scratch.join(kind.short_name());
+    let directory = staged(kind, site);
     if kind == PartitionKind::Xbootldr {
         let root = Root::open(&site.tree)?;
         let (report, cancel) = (host.report.as_ref(), &host.cancel);

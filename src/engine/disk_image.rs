@@ -51,5 +51,31 @@ fn split(
             disk::split(image, slot, &path, host)?;
         }
     }
+    split_kernel(site, host)
+}
+
+/// Writes the kernel, its initrd, and both as one where the firmware starts them so.
+fn split_kernel(site: &mut Site<'_>, host: &Host) -> Result<(), StepError> {
+    let Some(files) = site.boot.as_ref().and_then(|boot| boot.to_split(site)) else {
+        return Ok(());
+    };
+    if files.others > 0 {
+        host.report.warn(&format!(
+            "the image has {} kernels: only the newest, {}, is written as a file of its own",
+            files.others + 1,
+            files.release
+        ));
+    }
+    let names = site.build.names;
+    for (from, name) in [
+        (files.unified, names.split_unified()),
+        (Some(files.kernel), names.split_kernel()),
+        (Some(files.initrd), names.split_initrd()),
+    ] {
+        if let Some(from) = from {
+            let path = stage(site, &name)?;
+            fs::copy(&from, &path).map_err(EngineError::path("write", &path))?;
+        }
+    }
     Ok(())
 }

@@ -69,6 +69,24 @@ impl Artifacts {
         self.companion(".root.verity")
     }
 
+    /// The unified kernel image on its own.
+    #[must_use]
+    pub fn split_unified(&self) -> PathBuf {
+        self.companion(".efi")
+    }
+
+    /// The kernel on its own.
+    #[must_use]
+    pub fn split_kernel(&self) -> PathBuf {
+        self.companion(".vmlinuz")
+    }
+
+    /// The initrd on its own.
+    #[must_use]
+    pub fn split_initrd(&self) -> PathBuf {
+        self.companion(".initrd")
+    }
+
     /// The container settings that go with it.
     #[must_use]
     pub fn nspawn(&self) -> PathBuf {
@@ -113,6 +131,9 @@ impl Artifacts {
             self.roothash(),
             self.split_root(),
             self.split_verity(),
+            self.split_unified(),
+            self.split_kernel(),
+            self.split_initrd(),
             self.nspawn(),
             self.manifest(),
             self.changelog(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Action, Plan};
+use super::{Action, Disk, Image, Plan};
 use crate::config::Config;
 use crate::config::values::CompressOutput;
 use crate::output::{Artifacts, Compression};
@@ -107,23 +107,49 @@ impl Plan {
         actions.any(|action| matches!(action, Action::WriteChecksums))
     }
 
-    /// The files that the plan writes.
+    /// The files that the plan writes besides the image.
     #[must_use]
     pub fn outputs(&self, names: &Artifacts) -> Vec<PathBuf> {
-        let output = |action: &Action| match action {
-            Action::WriteImage(_) => Some(names.image().to_owned()),
-            Action::WriteManifest(_) => Some(names.manifest()),
-            Action::WriteChangelog(_) => Some(names.changelog()),
-            Action::ReadImage(reading) => reading.map.then(|| names.bmap()),
-            Action::WriteNspawnSettings(_) => Some(names.nspawn()),
-            Action::WriteChecksums => Some(names.checksums()),
-            Action::SignChecksums(_) => Some(names.signature()),
-            _ => None,
+        let outputs = |action: &Action| match action {
+            Action::WriteImage(Image::Disk(disk)) => self.beside_disk(disk, names),
+            Action::WriteManifest(_) => vec![names.manifest()],
+            Action::WriteChangelog(_) => vec![names.changelog()],
+            Action::ReadImage(reading) if reading.map => vec![names.bmap()],
+            Action::WriteNspawnSettings(_) => vec![names.nspawn()],
+            Action::WriteChecksums => vec![names.checksums()],
+            Action::SignChecksums(_) => vec![names.signature()],
+            _ => Vec::new(),
         };
         self.steps
             .iter()
-            .filter_map(|step| output(&step.action))
+            .flat_map(|step| outputs(&step.action))
             .collect()
+    }
+
+    /// What is written together with a disk image: its root hash, and what is split off.
+    fn beside_disk(&self, disk: &Disk, names: &Artifacts) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        if disk.verity() {
+            files.push(names.roothash());
+        }
+        if !disk.split() {
+            return files;
+        }
+        files.push(names.split_root());
+        if disk.verity() {
+            files.push(names.split_verity());
+        }
+        let boot = self.actions().find_map(|action| match action {
+            Action::PrepareBoot(boot) => Some(boot),
+            _ => None,
+        });
+        if let Some(boot) = boot {
+            if boot.makes_unified() {
+                files.push(names.split_unified());
+            }
+            files.extend([names.split_kernel(), names.split_initrd()]);
+        }
+        files
     }
 }
 
@@ -170,6 +196,47 @@ mod tests {
             ),
         ] {
             assert_eq!(titles(args), expected, "{args}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_beside_a_disk() {
+        let context = crate::plan::Context {
+            directory: "/".into(),
+            source_date_epoch: None,
+            seed: uuid::Uuid::nil(),
+        };
+        for (args, expected) in [
+            ("", ""),
+            ("--verity", ".roothash"),
+            ("--split-artifacts", ".root.raw"),
+            (
+                "--split-artifacts --verity",
+                ".roothash .root.raw .root.verity",
+            ),
+            ("--split-artifacts -b", ".root.raw .efi .vmlinuz .initrd"),
+            (
+                "--split-artifacts -b --without-unified-kernel-images",
+                ".root.raw .vmlinuz .initrd",
+            ),
+            (
+                "--split-artifacts -b --boot-protocols=bios",
+                ".root.raw .vmlinuz .initrd",
+            ),
+            ("-b", ""),
+        ] {
+            let args = format!("-d debian -o /out/a.raw --manifest-format= {args}");
+            let config = Fixture::new().args(&args).config();
+            let plan = Plan::new(&config, &context).unwrap();
+            let names = Artifacts::new(&config.output);
+            let outputs = plan.outputs(&names);
+            let text: Vec<_> = outputs
+                .iter()
+                .map(|path| path.to_str().unwrap().strip_prefix("/out/a").unwrap())
+                .collect();
+            assert_eq!(text.join(" "), expected, "{args}");
+            // Cleaning knows each.
+            assert!(outputs.iter().all(|path| names.all().contains(path)));
         }
     }
 

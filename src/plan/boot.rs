@@ -95,6 +95,12 @@ impl Boot {
         line
     }
 
+    /// Whether unified kernel images are made: a BIOS cannot start them.
+    #[must_use]
+    pub const fn makes_unified(&self) -> bool {
+        self.unified && self.uefi.is_some()
+    }
+
     /// Where a BIOS' boot loader finds kernels.
     #[must_use]
     pub const fn bios_files(&self) -> BiosFiles {

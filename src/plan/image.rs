@@ -117,6 +117,12 @@ impl Disk {
         Ok(spec)
     }
 
+    /// Whether a hash tree protects the root partition.
+    #[must_use]
+    pub const fn verity(&self) -> bool {
+        self.verity
+    }
+
     /// Whether partitions are written as files of their own, too.
     #[must_use]
     pub const fn split(&self) -> bool {

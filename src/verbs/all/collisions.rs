@@ -100,12 +100,6 @@ fn claims(target: &Target, plan: &Plan) -> Claims {
     if plan.makes_image() {
         writes.push(names.image().to_owned());
     }
-    if config.verity {
-        writes.push(names.roothash());
-    }
-    if config.split_artifacts {
-        writes.extend([names.split_root(), names.split_verity()]);
-    }
     writes.extend(kept_by_scripts(config).map(|(directory, _)| directory.to_owned()));
     // Checksums that are not this image's own are left alone.
     let common = [names.checksums(), names.signature()];
