@@ -6,9 +6,17 @@ mod machine;
 mod support;
 
 use std::fs;
+use std::path::Path;
 
-use machine::{Boot, boot, project, project_of};
-use support::{Project, assert_no_leaks, root, tool};
+use machine::{Boot, Console, boot, project, project_of};
+use support::{Project, assert_no_leaks, finish, root, tool};
+
+/// What is compressed in an initrd.
+fn unpacked(initrd: &[u8]) -> Vec<u8> {
+    const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+    let start = initrd.windows(4).position(|part| part == ZSTD).unwrap();
+    zstd::decode_all(&initrd[start..]).unwrap()
+}
 
 fn built(project: &Project) {
     project.run(&[]).succeeds();
@@ -75,6 +83,7 @@ fn root_boots_ext4_and_keeps_its_initrd() {
         .has("cmdline", "console=ttyS0 loglevel=4 rw")
         .has_not("cmdline", "root=")
         .has("firmware", "uefi")
+        .is("processors", "2")
         .has("machine-id", "0123456789abcdef0123456789abcdef")
         .has("who", "root")
         .has("written", "/written")
@@ -82,6 +91,23 @@ fn root_boots_ext4_and_keeps_its_initrd() {
         .has("efi", "./EFI/Linux/linux-6.1")
         // Made once, outside of the image.
         .has_not("kernels", "initrd");
+
+    // The same image in a container, which brings its own kernel and no boot loader.
+    let run = project.run(&["boot"]);
+    Console::new(run.succeeds().stdout.clone())
+        .is_well()
+        .has("mount:/", "ext4 rw")
+        .has("machine-id", "0123456789abcdef0123456789abcdef");
+    project
+        .run(&["--network-veth", "shell", "ls", "/sys/class/net"])
+        .succeeds()
+        .prints("host0");
+    project
+        .run(&["shell", "ls", "/sys/class/net"])
+        .succeeds()
+        .prints("lo");
+    assert!(!Path::new("/sys/class/net/ve-image").exists());
+    assert_no_leaks(project.path());
 
     let esp = partition(&project, "EFI");
     let listing = tool("mdir", &["-b", "-i", &esp, "::/EFI/Linux"]);
@@ -135,34 +161,96 @@ fn root_boots_ext4_and_keeps_its_initrd() {
 #[test]
 fn root_boots_sealed_and_signed_and_nothing_else() {
     root();
-    let project = project("Format=gpt_squashfs\nVerity=yes\nSecureBoot=yes\n");
+    let project = project(
+        "Format=gpt_squashfs\nVerity=yes\nSecureBoot=yes\nSplitArtifacts=yes\n\n\
+                 [Validation]\nCheckSum=yes\n\n[Output]\n",
+    );
     project.run(&[]).exits(2).says("mkosi genkey");
     project.run(&["genkey"]).succeeds();
+    let path = |name: &str| project.path().join(name).to_string_lossy().into_owned();
     let key = project.path().join("mkosi.secure-boot.key");
     let mode = std::os::unix::fs::PermissionsExt::mode(&key.metadata().unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
     project.run(&["genkey"]).exits(2).says("--force");
-    built(&project);
-    let hash = fs::read_to_string(project.path().join("image.roothash")).unwrap();
+    let other = "--secure-boot-certificate=other.crt";
+    project
+        .run(&["--secure-boot-key=other.key", other, "genkey"])
+        .succeeds();
+    // Found out before any work.
+    let before = project.untouched();
+    project
+        .run(&[other])
+        .exits(2)
+        .says("other.crt is not the certificate of")
+        .says("mkosi genkey");
+    before.check();
+
+    let same = |flags: &[&str]| {
+        let mut command = project.command(flags);
+        command.env("SOURCE_DATE_EPOCH", "1700000000");
+        finish(command).succeeds();
+        assert_no_leaks(project.path());
+    };
+    same(&[]);
+    let files = [
+        "image.efi",
+        "image.initrd",
+        "image.manifest",
+        "image.raw",
+        "image.root.raw",
+        "image.root.verity",
+        "image.roothash",
+        "image.vmlinuz",
+    ];
+    let sums = fs::read_to_string(path("SHA256SUMS")).unwrap();
+    let named: Vec<_> = sums.lines().map(|l| l.split_once('*').unwrap().1).collect();
+    assert_eq!(named, files);
+    let hash = fs::read_to_string(path("image.roothash")).unwrap();
 
     let esp = partition(&project, "EFI");
-    let certificate = project.path().join("mkosi.secure-boot.crt");
-    let certificate = certificate.to_string_lossy();
+    let certificate = path("mkosi.secure-boot.crt");
     let mut signed = 0;
     for directory in ["EFI/BOOT", "EFI/systemd", "EFI/Linux"] {
         let names = tool("mdir", &["-b", "-i", &esp, &format!("::/{directory}")]);
         for name in names.lines() {
-            let program = project
-                .path()
-                .join("program")
-                .to_string_lossy()
-                .into_owned();
+            let program = path("program");
             tool("mcopy", &["-o", "-i", &esp, name, &program]);
             tool("sbverify", &["--cert", &certificate, &program]);
             signed += 1;
         }
     }
     assert_eq!(signed, 3);
+    // The last of them is the unified kernel image, which is made of the other two.
+    tool("cmp", &[&path("program"), &path("image.efi")]);
+    for (section, file) in [(".linux", "image.vmlinuz"), (".initrd", "image.initrd")] {
+        let only = format!("--only-section={section}");
+        let (program, out) = (path("program"), path("section"));
+        tool("objcopy", &["-O", "binary", &only, &program, &out]);
+        tool("cmp", &[&out, &path(file)]);
+    }
+    for name in ["program", "section", "partition"] {
+        fs::remove_file(path(name)).unwrap();
+    }
+
+    // The same again is the same, signatures included; but not without being told to replace it.
+    fs::remove_file(path("image.raw")).unwrap();
+    project
+        .run(&[])
+        .exits(2)
+        .says("image.")
+        .says("already exists");
+    same(&["-f"]);
+    tool(
+        "sh",
+        &[
+            "-c",
+            &format!(
+                "cd {} && echo '{}' | sha256sum --check --quiet",
+                path(""),
+                sums.trim()
+            ),
+        ],
+    );
 
     boot(&project)
         .is_well()
@@ -172,25 +260,30 @@ fn root_boots_sealed_and_signed_and_nothing_else() {
         .has("mount:/", "overlay")
         .has("written", "/written");
 
+    // Containers are given what was checked as a whole before.
+    let run = project.run(&["boot"]);
+    run.succeeds().says("checked against image.roothash");
+    Console::new(run.stdout.clone())
+        .is_well()
+        .has("mount:/", "overlay")
+        .has("written", "/written");
+    assert_no_leaks(project.path());
+
     // Another key is enrolled: the firmware starts nothing.
-    let path = |name: &str| project.path().join(name);
-    fs::rename(path("mkosi.secure-boot.key"), path("old.key")).unwrap();
-    fs::rename(path("mkosi.secure-boot.crt"), path("old.crt")).unwrap();
-    project.run(&["genkey"]).succeeds();
     let refused = Boot {
         until: Some("Access Denied"),
         ..Boot::default()
     }
-    .run(&project, &[]);
+    .run(&project, &[other]);
     assert!(refused.text.contains("Access Denied"), "{}", refused.text);
     assert!(!refused.reported() && !refused.text.contains("Linux version"));
 
-    // The wrong certificate for the key is found out before anything is written.
-    fs::rename(path("old.crt"), path("mkosi.secure-boot.crt")).unwrap();
-    project
-        .run(&["-f"])
-        .exits(1)
-        .says("is not the certificate of");
+    project.run(&["clean"]).succeeds();
+    let left = project.entries();
+    assert!(
+        !left.iter().any(|name| name.starts_with("image.")),
+        "{left:?}"
+    );
 }
 
 #[test]
@@ -251,20 +344,41 @@ fn root_boots_btrfs_of_trixie_from_both_firmwares() {
 #[ignore = "long: a whole build and a boot"]
 fn root_boots_xfs() {
     root();
-    let project = project("Format=gpt_xfs\n");
+    let project = project("Format=gpt_xfs\nHostonlyInitrd=yes\nSplitArtifacts=yes\n");
     built(&project);
     boot(&project).is_well().has("mount:/", "/dev/vda2 xfs rw");
+    // Drivers of hardware that this machine does not have are left out, those of virtual machines not.
+    let initrd = fs::read(project.path().join("image.initrd")).unwrap();
+    let files = unpacked(&initrd);
+    let has = |name: &str| {
+        files
+            .windows(name.len())
+            .any(|part| part == name.as_bytes())
+    };
+    assert!(has("virtio_blk.ko") && has("xfs.ko"));
+    assert!(!has("megaraid_sas.ko") && !has("mpt3sas.ko"));
 }
 
 #[test]
 #[ignore = "long: a whole build and a boot"]
 fn root_boots_from_a_bios() {
     root();
-    let project = project("BootProtocols=bios\n");
+    let project = project(
+        "BootProtocols=bios\nHostonlyInitrd=yes\n\n[Partitions]\nHomeSize=64M\nSrvSize=64M\nSwapSize=64M\n",
+    );
+    project.file("mkosi.extra/home/marker", "at home");
+    project.file("mkosi.extra/srv/marker", "served");
     built(&project);
+    // Nothing but the partitions' types says where they belong.
     boot(&project)
         .is_well()
-        .has("mount:/", "/dev/vda2 ext4 rw")
+        .has("mount:/", "/dev/vda5 ext4 rw")
+        .has("mount:/home", "/dev/vda3 ext4 rw")
+        .has("mount:/srv", "/dev/vda4 ext4 rw")
+        .has("home", "at home")
+        .has("srv", "served")
+        .has("swap", "/dev/vda2")
+        .is("fstab", "")
         .has("firmware", "bios")
         .has("cmdline", "root=PARTUUID=");
 }
@@ -273,7 +387,7 @@ fn root_boots_from_a_bios() {
 #[ignore = "long: a whole build and a boot"]
 fn root_boots_encrypted() {
     root();
-    let project = project("Encrypt=all\n");
+    let project = project("Encrypt=all\nHostonlyInitrd=yes\n");
     project
         .file("mkosi.passphrase", "Sesam 17")
         .mode("mkosi.passphrase", 0o600);
@@ -287,6 +401,10 @@ fn root_boots_encrypted() {
         .is_well()
         .has("mapped", "root: crypt")
         .has("mount:/", "/dev/mapper/root ext4 rw");
+    // No container opens it on a host without device mapper; a machine does.
+    for verb in ["shell", "boot"] {
+        project.run(&[verb]).exits(2).says("`mkosi qemu` starts it");
+    }
 }
 
 #[test]
@@ -294,9 +412,11 @@ fn root_boots_encrypted() {
 fn root_boots_entries_and_finds_encrypted_data_by_type() {
     root();
     let project = project(
-        "Encrypt=data\nWithUnifiedKernelImages=no\n\n[Partitions]\nXBootldrSize=128M\n\
-         HomeSize=64M\nSrvSize=64M\nSwapSize=64M\n",
+        "Encrypt=data\nWithUnifiedKernelImages=no\nSecureBoot=yes\nSplitArtifacts=yes\n\
+         HostonlyInitrd=yes\n\n\
+         [Partitions]\nXBootldrSize=128M\nHomeSize=64M\nSrvSize=64M\nSwapSize=64M\n",
     );
+    project.run(&["genkey"]).succeeds();
     project
         .file("mkosi.passphrase", "Sesam 17")
         .mode("mkosi.passphrase", 0o600);
@@ -306,6 +426,13 @@ fn root_boots_entries_and_finds_encrypted_data_by_type() {
     let boot_partition = partition(&project, "Extended Boot");
     let names = tool("mdir", &["-b", "-i", &boot_partition, "::/loader/entries"]);
     assert!(names.contains("linux-6.1"), "{names}");
+    let path = |name: &str| project.path().join(name).to_string_lossy().into_owned();
+    let kernel = path("image.vmlinuz");
+    tool(
+        "sbverify",
+        &["--cert", &path("mkosi.secure-boot.crt"), &kernel],
+    );
+    assert!(!project.path().join("image.efi").exists());
     let console = Boot {
         passphrase: Some("Sesam 17"),
         ..Boot::default()
@@ -314,13 +441,15 @@ fn root_boots_entries_and_finds_encrypted_data_by_type() {
     console
         .is_well()
         .has("mount:/", "ext4 rw")
+        .has("secure", "1")
         .has("mount:/boot", "vfat")
         .has("mount:/home", "/dev/mapper/home ext4")
         .has("mount:/srv", "/dev/mapper/srv ext4")
         .has("home", "at home")
         .has("srv", "served")
         .has("swap", "/dev/vda")
-        .has("mapped", "home: crypt");
+        .has("mapped", "home: crypt")
+        .is("fstab", "");
 }
 
 #[test]

@@ -21,6 +21,8 @@ const GZIP_LEVEL: u32 = 6;
 pub struct Wanted {
     /// Only the hardware of this host matters.
     pub hostonly: bool,
+    /// Firmware of UEFI's kind starts the image.
+    pub uefi: bool,
     /// The root file system is protected by a hash tree.
     pub verity: bool,
     /// Partitions are encrypted.
@@ -74,6 +76,11 @@ impl Wanted {
             "ahci",
             "sd_mod",
         ];
+        if self.uefi {
+            // Which disk the loader came from is a variable of the firmware: without it nobody finds
+            // the root partition. A build host with a BIOS has no use for the driver.
+            drivers.push("efivarfs");
+        }
         if self.read_only {
             drivers.push("overlay");
         }
@@ -82,6 +89,10 @@ impl Wanted {
         }
         if self.encrypted {
             drivers.push("dm-crypt");
+        }
+        if self.hostonly && (self.encrypted || self.verity) {
+            // Only the ciphers and hashes that the host happens to use would be taken.
+            drivers.push("=crypto");
         }
         arguments.push(format!("--add-drivers={}", drivers.join(" ")));
         arguments.extend(["--kver".to_owned(), release.to_owned()]);
@@ -207,6 +218,7 @@ mod tests {
     fn wanted() -> Wanted {
         Wanted {
             hostonly: false,
+            uefi: false,
             verity: false,
             encrypted: false,
             read_only: false,
@@ -240,6 +252,7 @@ mod tests {
         assert!(plain.ends_with("--kver 6.1"), "{plain}");
         let all = Wanted {
             hostonly: true,
+            uefi: true,
             verity: true,
             encrypted: true,
             read_only: true,
@@ -261,7 +274,7 @@ mod tests {
         for part in [
             "--hostonly ",
             "--add=systemd crypt systemd-veritysetup",
-            "overlay dm-verity dm-crypt",
+            "efivarfs overlay dm-verity dm-crypt =crypto",
         ] {
             assert!(line.contains(part), "{part} in {line}");
         }

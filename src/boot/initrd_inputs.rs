@@ -243,6 +243,7 @@ mod tests {
         };
         let wanted = Wanted {
             hostonly: false,
+            uefi: false,
             verity: false,
             encrypted: false,
             read_only: false,

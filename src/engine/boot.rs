@@ -57,6 +57,7 @@ pub(super) fn prepare(boot: &Boot, site: &mut Site<'_>, host: &Host) -> Result<S
     };
     let wanted = boot::Wanted {
         hostonly: boot.hostonly,
+        uefi: boot.uefi.is_some(),
         verity: boot.verity,
         encrypted: boot.encrypted != Encrypted::Nothing,
         read_only: boot.read_only,

@@ -46,8 +46,13 @@ pub fn check(config: &Config, run: Run) -> Result<(), VerbError> {
     } else if config.qcow2 {
         "the kernel cannot read QCow2; `mkosi qemu` can, or build it without QCow2="
     } else if encrypted(config) && !systemd_opens() {
-        "its partitions are encrypted, and opening them takes a host that runs systemd, with udev \
-         and device mapper; build it without Encrypt= to run it here"
+        if config.bootable {
+            "its partitions are encrypted, and opening them takes a host that runs systemd, with udev \
+             and device mapper; `mkosi qemu` starts it in a machine that asks for the passphrase"
+        } else {
+            "its partitions are encrypted, and opening them takes a host that runs systemd, with udev \
+             and device mapper; build it without Encrypt= to run it here"
+        }
     } else if !is_root() {
         return Err(VerbError::NotRoot { verb: run.name() });
     } else {
