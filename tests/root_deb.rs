@@ -3,15 +3,16 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod installed;
 mod support;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use installed::{Times, differences};
 use mkosi::config::values::Distribution;
 use mkosi::distro::{AptRepositories, MergedUsr, Repositories, Source};
 use mkosi::host::{Cancel, Host, HostRunner, Quiet};
@@ -52,75 +53,13 @@ fn build_with_mmdebstrap(project: &Project) {
     finish(command).succeeds().says("with mmdebstrap");
 }
 
-/// Everything about each file that must be the same; not times, which are those of the build.
-fn tree(root: &Path) -> BTreeMap<PathBuf, String> {
-    let mut found = BTreeMap::new();
-    for entry in walkdir::WalkDir::new(root).min_depth(1) {
-        let entry = entry.unwrap();
-        let meta = entry.metadata().unwrap();
-        let kind = meta.file_type();
-        let content = if kind.is_file() {
-            let content = fs::read(entry.path()).unwrap();
-            format!("{} links, {:x}", meta.nlink(), Sha256::digest(content))
-        } else if kind.is_symlink() {
-            format!("-> {}", fs::read_link(entry.path()).unwrap().display())
-        } else if kind.is_char_device() || kind.is_block_device() {
-            format!("device {}", meta.rdev())
-        } else {
-            String::new()
-        };
-        let mut names = vec![0; 4096];
-        let length = rustix::fs::llistxattr(entry.path(), &mut names).unwrap_or(0);
-        let mut attributes: Vec<String> = names[..length]
-            .split(|byte| *byte == 0)
-            .filter(|name| !name.is_empty())
-            .map(|name| {
-                let name = String::from_utf8_lossy(name).into_owned();
-                let mut value = vec![0; 4096];
-                let length = rustix::fs::lgetxattr(entry.path(), &name, &mut value).unwrap();
-                format!("{name}={:?}", &value[..length])
-            })
-            .collect();
-        attributes.sort();
-        found.insert(
-            entry.path().strip_prefix(root).unwrap().to_owned(),
-            format!(
-                "{:o} {}:{} {content} {attributes:?}",
-                meta.mode(),
-                meta.uid(),
-                meta.gid()
-            ),
-        );
-    }
-    found
-}
-
 /// Asserts that trees differ only where the list says so.
 fn assert_equal_but_for_the_list(ours: &Path, theirs: &Path) {
     let list: Vec<&str> = include_str!("root_deb_differences.txt")
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .collect();
-    let explained = |path: &Path| {
-        let path = path.to_string_lossy();
-        list.iter().any(|entry| match entry.strip_suffix('*') {
-            Some(start) => path.starts_with(start),
-            None => path == *entry,
-        })
-    };
-    let (ours, theirs) = (tree(ours), tree(theirs));
-    let mut differences = Vec::new();
-    for path in ours.keys().chain(theirs.keys()) {
-        let (a, b) = (ours.get(path), theirs.get(path));
-        if a != b && !explained(path) {
-            differences.push(format!(
-                "{}\n  ours   {a:?}\n  theirs {b:?}",
-                path.display()
-            ));
-        }
-    }
-    differences.sort();
-    differences.dedup();
+    let differences = differences(ours, theirs, Times::None, &list);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 

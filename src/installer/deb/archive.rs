@@ -115,20 +115,26 @@ impl Archive {
         Ok(compression::open(window)?.0)
     }
 
-    /// Writes the same package with neither of its parts compressed.
+    /// Writes the same package with neither of its parts compressed, or with another control archive.
     ///
     /// # Errors
     /// When a part is damaged, or the package cannot be written.
-    pub fn expand(&self, target: &mut File) -> Result<(), Fault> {
+    pub fn expand(&self, control: Option<&[u8]>, target: &mut File) -> Result<(), Fault> {
         let mark = b"2.0\n";
         target.write_all(MAGIC).map_err(Fault::from_read)?;
         target
             .write_all(&header("debian-binary", mark.len() as u64))
             .and_then(|()| target.write_all(mark))
             .map_err(Fault::from_read)?;
-        for (name, part) in [("control.tar", self.control), ("data.tar", self.data)] {
+        let control: Box<dyn Read> = match control {
+            Some(bytes) => Box::new(io::Cursor::new(bytes.to_vec())),
+            None => self.unpacked(self.control)?,
+        };
+        for (name, mut content) in [
+            ("control.tar", control),
+            ("data.tar", self.unpacked(self.data)?),
+        ] {
             let at = target.stream_position().map_err(Fault::from_read)?;
-            let mut content = self.unpacked(part)?;
             target
                 .write_all(&header(name, 0))
                 .map_err(Fault::from_read)?;

@@ -1,6 +1,7 @@
 //! A package's control archive: what it is called, what it needs, its scripts and lists.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use super::archive::Archive;
 use super::fields::Fields;
@@ -158,6 +159,36 @@ impl Package {
         self.files.iter().find(|file| file.name == name)
     }
 
+    /// Writes the same package, uncompressed and without one of its control files.
+    ///
+    /// # Errors
+    /// When it is damaged or cannot be written.
+    pub fn write_without(&self, name: &str, path: &Path) -> Result<(), Fault> {
+        let control = ControlFile {
+            name: "control".to_owned(),
+            mode: 0o644,
+            mtime: 0,
+            content: self.control.clone().into_bytes(),
+        };
+        let mut builder = tar::Builder::new(Vec::new());
+        let others = self.files.iter().filter(|file| file.name != name);
+        for file in [&control].into_iter().chain(others) {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(file.mode);
+            header.set_mtime(file.mtime.try_into().unwrap_or(0));
+            header.set_size(file.content.len() as u64);
+            header.set_uid(0);
+            header.set_gid(0);
+            let name = format!("./{}", file.name);
+            builder
+                .append_data(&mut header, name, file.content.as_slice())
+                .map_err(Fault::from_read)?;
+        }
+        let control = builder.into_inner().map_err(Fault::from_read)?;
+        let mut file = File::create(path).map_err(Fault::from_read)?;
+        self.archive.expand(Some(&control), &mut file)
+    }
+
     /// Whether it may be installed for several architectures at once.
     pub fn is_multi_arch_same(&self) -> bool {
         self.fields.get("Multi-Arch") == Some("same")
@@ -229,6 +260,28 @@ mod tests {
         assert_eq!(package.conffiles, [b"/etc/x", b"/etc/y"]);
         assert_eq!(package.file("postinst").unwrap().content, b"#!/bin/sh\n");
         assert!(!package.is_essential() && !package.odd_conffiles);
+    }
+
+    #[test]
+    fn a_script_can_be_left_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, without) = (
+            directory.path().join("x.deb"),
+            directory.path().join("y.deb"),
+        );
+        let control = tar(&[
+            ("./control", CONTROL),
+            ("./preinst", "#!"),
+            ("./md5sums", ""),
+        ]);
+        std::fs::write(&path, deb(&control, &tar(&[("./etc/x", "data")]))).unwrap();
+        let package = Package::read(path).unwrap();
+        package.write_without("preinst", &without).unwrap();
+        let package = Package::read(without).unwrap();
+        assert_eq!(package.control, CONTROL);
+        assert!(package.file("preinst").is_none() && package.file("md5sums").is_some());
+        let mut data = package.archive.data().unwrap();
+        assert_eq!(data.next().unwrap().unwrap().name, b"./etc/x");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
@@ -45,7 +46,6 @@ pub(super) fn add<'a>(
 ) -> Result<(), TreeError> {
     let mut status = String::from_utf8_lossy(&root.read(DPKG_STATUS)?).into_owned();
     let info = root.open_dir(INFO)?;
-    let privileged = root.privileged();
     for (package, unpacked) in packages {
         let name = package.database_name();
         let mut list = Vec::new();
@@ -63,33 +63,58 @@ pub(super) fn add<'a>(
         {
             files.push((name, *mode, Some(*mtime), content));
         }
-        for (kind, mode, mtime, content) in files {
-            let file_name = format!("{name}.{kind}");
-            let write = || -> std::io::Result<()> {
-                let mut file = create(&info, &file_name)?;
-                file.write_all(content)?;
-                let attributes = Attributes {
-                    owner: privileged.then_some((0, 0)),
-                    mode,
-                    mtime: (mtime.unwrap_or_default(), 0),
-                };
-                if mtime.is_some() {
-                    attributes.set_on(&file, |_| Ok(()))?;
-                } else {
-                    rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
-                }
-                Ok(())
-            };
-            write().map_err(|e| {
-                TreeError::io("write", root.place(&Path::new(INFO).join(&file_name)), e)
-            })?;
+        for file in files {
+            write(root, &info, &name, file)?;
         }
         status.push_str(&stanza(package));
     }
     root.write(DPKG_STATUS, status, 0o644)
 }
 
-fn create(dir: &impl std::os::fd::AsFd, name: &str) -> rustix::io::Result<File> {
+/// Adds a file of a package's control archive that dpkg was not given.
+///
+/// # Errors
+/// When the tree cannot be changed.
+pub(super) fn add_control_file(
+    root: &Root,
+    package: &Package,
+    name: &str,
+) -> Result<(), TreeError> {
+    let Some(file) = package.file(name) else {
+        return Ok(());
+    };
+    let info = root.open_dir(INFO)?;
+    let file = (name, file.mode, Some(file.mtime), file.content.as_slice());
+    write(root, &info, &package.database_name(), file)
+}
+
+/// Writes a file of a package, with its kind, mode, time and content.
+fn write(
+    root: &Root,
+    info: &impl AsFd,
+    package: &str,
+    (kind, mode, mtime, content): (&str, u32, Option<i64>, &[u8]),
+) -> Result<(), TreeError> {
+    let file_name = format!("{package}.{kind}");
+    let write = || -> std::io::Result<()> {
+        let mut file = create(info, &file_name)?;
+        file.write_all(content)?;
+        let attributes = Attributes {
+            owner: root.privileged().then_some((0, 0)),
+            mode,
+            mtime: (mtime.unwrap_or_default(), 0),
+        };
+        if mtime.is_some() {
+            attributes.set_on(&file, |_| Ok(()))?;
+        } else {
+            rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+        }
+        Ok(())
+    };
+    write().map_err(|e| TreeError::io("write", root.place(&Path::new(INFO).join(&file_name)), e))
+}
+
+fn create(dir: &impl AsFd, name: &str) -> rustix::io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o600);
     match openat(dir, name, flags, mode) {

@@ -1,11 +1,11 @@
 //! Packages with nothing compressed, made on all processors: dpkg would decompress one after the other.
 
 use std::fs::File;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+
+use rayon::iter::{
+    IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _,
+};
 
 use super::archive::Archive;
 use super::filling::about;
@@ -17,7 +17,7 @@ use crate::tree::archive::Fault;
 /// are, in the same order.
 ///
 /// # Errors
-/// When one is damaged or cannot be written; its file's name is named.
+/// When one is damaged or cannot be written; the name of the first such file is told.
 pub(super) fn expand(
     packages: &[PathBuf],
     directory: &Path,
@@ -26,41 +26,21 @@ pub(super) fn expand(
     let targets: Vec<PathBuf> = (0..packages.len())
         .map(|number| directory.join(format!("{number}.deb")))
         .collect();
-    let next = AtomicUsize::new(0);
-    let failed: Mutex<Option<(usize, Fault)>> = Mutex::default();
-    let work = || {
-        while !cancel.is_cancelled() {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let (Some(package), Some(target)) = (packages.get(number), targets.get(number)) else {
-                return;
-            };
-            if let Err(fault) = one(package, target) {
-                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                failed.get_or_insert((number, fault));
-                return;
-            }
+    let write = |(package, target): (&PathBuf, &PathBuf)| {
+        if cancel.is_cancelled() {
+            return Err(InstallError::Cancelled);
         }
+        one(package, target).map_err(|fault| about(&file_name(package), fault))
     };
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(work);
-        }
-        work();
-    });
-    if cancel.is_cancelled() {
-        return Err(InstallError::Cancelled);
-    }
-    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some((number, fault)) => Err(about(&file_name(&packages[number]), fault)),
-        None => Ok(targets),
-    }
+    let all: Vec<_> = packages.par_iter().zip(&targets).map(write).collect();
+    all.into_iter().collect::<Result<(), _>>()?;
+    Ok(targets)
 }
 
 fn one(package: &Path, target: &Path) -> Result<(), Fault> {
     let archive = Archive::open(package)?;
     let mut file = File::create(target).map_err(Fault::from_read)?;
-    archive.expand(&mut file)
+    archive.expand(None, &mut file)
 }
 
 fn file_name(path: &Path) -> String {

@@ -35,10 +35,10 @@ pub(super) fn fill(
 ) -> Result<(), InstallError> {
     resolve::update(settings, request, host)?;
     let chosen = resolve::choose_for_new_tree(settings, request, host)?;
-    let packages = read_all(&chosen)?;
+    let packages = read_all(&chosen, &host.cancel)?;
     database::begin(root, &request.architecture)?;
     let order = resolve::configured(settings)?;
-    let mut filling = Filling::new(request, &packages, root, site, host)?;
+    let mut filling = Filling::new(request, &packages, root, site, host, None)?;
     filling.first_files()?;
     let refusal = Refusal::begin(root)?;
     filling.first_scripts()?;

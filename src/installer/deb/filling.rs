@@ -1,4 +1,4 @@
-//! The work of filling an empty tree: files, database and scripts, in their order.
+//! The work of putting packages into a tree: files, database and scripts, in their order.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +6,7 @@ use super::claims::Claims;
 use super::control::Package;
 use super::filter::Filter;
 use super::inside::{Inside, Step};
+use super::installed::Installed;
 use super::outcome::{Failed, Obstacle, Tree, Unpacked, Way};
 use super::owners::Owners;
 use super::places::Places;
@@ -30,7 +31,7 @@ pub(super) fn about(name: &str, fault: Fault) -> InstallError {
     }
 }
 
-/// A tree on its way from empty to filled.
+/// A tree on its way to having all packages.
 pub(super) struct Filling<'a> {
     request: &'a Request,
     packages: &'a [Package],
@@ -44,10 +45,14 @@ pub(super) struct Filling<'a> {
     places: Places,
     /// The first packages that wait for their scripts, with what was unpacked of them.
     scripted: Vec<(usize, Unpacked)>,
+    /// Packages whose preinst script has run.
+    ran: BTreeSet<usize>,
+    /// What was there before; nothing where the tree is filled.
+    installed: Option<&'a Installed>,
 }
 
 impl<'a> Filling<'a> {
-    /// Begins with these packages, in apt's order.
+    /// Begins with these packages, in apt's order; on top of those that the tree has, if any.
     ///
     /// # Errors
     /// When the tree cannot be read.
@@ -57,10 +62,15 @@ impl<'a> Filling<'a> {
         root: &'a Root,
         site: &'a Site,
         host: &'a Host,
+        installed: Option<&'a Installed>,
     ) -> Result<Self, InstallError> {
         let relations = Relations::of(packages);
+        let ways = match installed {
+            Some(_) => Ways::on_top(packages, &relations),
+            None => Ways::of(packages, &relations),
+        };
         Ok(Self {
-            ways: Ways::of(packages, &relations),
+            ways,
             relations,
             request,
             packages,
@@ -71,6 +81,8 @@ impl<'a> Filling<'a> {
             claims: Claims::new(),
             places: Places::default(),
             scripted: Vec::new(),
+            ran: BTreeSet::new(),
+            installed,
         })
     }
 
@@ -99,6 +111,7 @@ impl<'a> Filling<'a> {
             claims: &self.claims,
             places: &self.places,
             cancel: &self.host.cancel,
+            installed: self.installed,
         };
         let report = self.host.report.as_ref();
         let all = unpack_all(&tree, self.packages, numbers, way, report)
@@ -174,14 +187,23 @@ impl<'a> Filling<'a> {
         Ok(triggers.write(self.root)?)
     }
 
-    fn run(&self, what: &str, steps: &[Step]) -> Result<(), InstallError> {
+    fn run(&mut self, what: &str, steps: &[Step]) -> Result<(), InstallError> {
+        let dpkg = self.packages.iter().find(|p| p.name == "dpkg");
+        let there = self.installed.map_or("", |installed| &installed.dpkg);
         let inside = Inside {
             request: self.request,
             site: self.site,
             packages: self.packages,
             host: self.host,
+            dpkg: dpkg.map_or(there, |package| &package.version),
+            ran: &self.ran,
         };
-        inside.run(what, steps)
+        inside.run(what, steps)?;
+        self.ran.extend(steps.iter().filter_map(|step| match step {
+            Step::Preinst(number) => Some(number),
+            _ => None,
+        }));
+        Ok(())
     }
 
     /// Unpacks the packages without which no script runs. Those with a script that comes before
@@ -262,7 +284,10 @@ impl<'a> Filling<'a> {
             .difference(&self.ways.left)
             .copied()
             .collect();
-        let mut steps = vec![Step::Configure(first)];
+        let mut steps = Vec::new();
+        if !first.is_empty() {
+            steps.push(Step::Configure(first));
+        }
         let scripted = ours.iter().copied().filter(|n| self.has_preinst(*n));
         steps.extend(scripted.map(Step::Preinst));
         self.run("configuring the first packages failed", &steps)?;

@@ -1,23 +1,35 @@
 //! What runs inside the tree: scripts that come before unpacking, and dpkg itself.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::control::Package;
-use crate::host::{CommandError, Container, Host, shell_quote};
+use super::database;
+use super::filling::about;
+use crate::host::{Container, Host, shell_quote};
 use crate::installer::apt::{self, make_directory};
 use crate::installer::{InstallError, Request, SKIP_INITRDS, Site};
+use crate::tree::Root;
 
 /// Where the work's files are seen inside.
 const INSIDE: &str = "/run/mkosi";
 
+/// The script that runs before a package is unpacked.
+pub(super) const PREINST: &str = "preinst";
+
 /// Nothing asks, nothing waits for the disk, and files that were in the tree before stay.
 pub(super) const DPKG: &str = "dpkg --force-unsafe-io --force-confdef --force-confold";
 
+/// Programs that answer scripts of packages in the tree's stead.
+const PROGRAMS: &str = "/run/mkosi/programs";
+/// As `login` and `sudo` of Debian have it for root.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// Runs the script that comes before a package is unpacked (deb-preinst(5)), as dpkg does.
-const PREINST: &str = r#"set -e
+const RUN_PREINST: &str = r#"set -e
 cd /
 preinst() {
     rm -rf /var/lib/dpkg/tmp.ci
@@ -53,6 +65,10 @@ pub(super) struct Inside<'a> {
     pub site: &'a Site,
     pub packages: &'a [Package],
     pub host: &'a Host,
+    /// The version of the tree's dpkg.
+    pub dpkg: &'a str,
+    /// Packages whose preinst script has run: dpkg gets them without it.
+    pub ran: &'a BTreeSet<usize>,
 }
 
 impl Inside<'_> {
@@ -72,23 +88,46 @@ impl Inside<'_> {
             match step {
                 Step::Preinst(number) => self.lay_out(*number, &control)?,
                 Step::Unpack { packages, .. } => {
-                    debs.extend(packages.iter().map(|number| {
+                    for number in packages {
                         let inside = PathBuf::from(deb_inside(*number));
-                        (self.packages[*number].path.clone(), inside)
-                    }));
+                        debs.push((self.deb(*number, &work)?, inside));
+                    }
                 }
                 Step::Configure(_) | Step::ConfigureAll => {}
             }
         }
         debs.push((control, Path::new(INSIDE).join("control")));
         run(
+            what,
             self.request,
             self.site,
             &self.script(steps),
             &debs,
             self.host,
-        )
-        .map_err(|e| apt::explain(what, None, e))
+        )?;
+        let root = Root::open(&self.site.root)?;
+        for number in self.ran {
+            let unpacked = steps.iter().any(
+                |step| matches!(step, Step::Unpack { packages, .. } if packages.contains(number)),
+            );
+            if unpacked {
+                database::add_control_file(&root, &self.packages[*number], PREINST)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a package is that dpkg can unpack.
+    fn deb(&self, number: usize, work: &Path) -> Result<PathBuf, InstallError> {
+        let package = &self.packages[number];
+        if !self.ran.contains(&number) {
+            return Ok(package.path.clone());
+        }
+        let path = work.join(format!("{number}.deb"));
+        package
+            .write_without(PREINST, &path)
+            .map_err(|fault| about(&package.name, fault))?;
+        Ok(path)
     }
 
     /// Puts a package's control files where the script finds them.
@@ -109,10 +148,8 @@ impl Inside<'_> {
     }
 
     fn script(&self, steps: &[Step]) -> String {
-        let mut text = String::from(PREINST);
-        let dpkg = self.packages.iter().find(|p| p.name == "dpkg");
-        let running = dpkg.map_or("", |p| p.version.as_str());
-        let _ = writeln!(text, "running={}", shell_quote(running.as_ref()));
+        let mut text = String::from(RUN_PREINST);
+        let _ = writeln!(text, "running={}", shell_quote(self.dpkg.as_ref()));
         for step in steps {
             let _ = match step {
                 Step::Preinst(number) => {
@@ -172,20 +209,38 @@ fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), InstallError> {
 }
 
 /// Runs a script inside the tree, with these files of the host in sight.
+///
+/// # Errors
+/// When it fails; `what` says what did.
 pub(super) fn run(
+    what: &str,
     request: &Request,
     site: &Site,
     script: &str,
     files: &[(PathBuf, PathBuf)],
     host: &Host,
-) -> Result<(), CommandError> {
+) -> Result<(), InstallError> {
     let mut container = container(site);
     if request.skip_initrds {
         container = container.env(SKIP_INITRDS.0, SKIP_INITRDS.1);
     }
+    container = container
+        .bind_read_only(&programs(site)?, Path::new(PROGRAMS))
+        .env("PATH", format!("{PROGRAMS}:{PATH}"));
     for (path, inside) in files {
         container = container.bind_read_only(path, inside);
     }
     let command = container.command("/bin/sh", ["-c", script]);
-    host.run(command.no_sync()).map(drop)
+    host.run(command.no_sync())
+        .map_err(|e| apt::explain(what, Some(request), e))?;
+    Ok(())
+}
+
+/// A directory with programs for scripts of packages. In a container they would think that they run
+/// on a system that has been booted; the C library's waits a second for its init then.
+fn programs(site: &Site) -> Result<PathBuf, InstallError> {
+    let directory = site.scratch.join("programs");
+    make_directory(&directory)?;
+    write(&directory.join("ischroot"), b"#!/bin/sh\nexit 0\n", 0o755)?;
+    Ok(directory)
 }

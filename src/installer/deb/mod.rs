@@ -1,9 +1,9 @@
 //! Debian and its like, unpacked by this program itself.
 //!
-//! apt chooses, fetches and verifies packages. Into an empty tree they are then unpacked here, many
-//! at once, with dpkg's database written as dpkg writes it; dpkg inside the tree configures them.
-//! Packages that need dpkg's judgement while they are unpacked are left to it. In a tree that holds
-//! packages already, all is left to apt and dpkg.
+//! apt chooses, fetches and verifies packages. They are then unpacked here, many at once, with dpkg's
+//! database written as dpkg writes it; dpkg inside the tree configures them. Packages that need dpkg's
+//! judgement while they are unpacked are left to it, and so is everything where packages that are in
+//! the tree are replaced or removed.
 
 mod add;
 mod archive;
@@ -17,6 +17,7 @@ mod fill;
 mod filling;
 mod filter;
 mod inside;
+mod installed;
 mod leavings;
 mod names;
 mod outcome;
@@ -27,9 +28,11 @@ mod relations;
 mod resolve;
 mod services;
 mod settings;
+mod sources;
 mod special;
 #[cfg(test)]
 mod testing;
+mod told;
 mod triggers;
 mod unpack;
 mod wave;
@@ -94,7 +97,8 @@ impl Installer for Deb {
         site: &Site,
         filled: bool,
     ) -> Result<Vec<Command>, InstallError> {
-        let settings = settings::Settings::at(request, site)?;
+        let sources = sources::Sources::of_request(request)?;
+        let settings = settings::Settings::at(request, site, &sources)?;
         let names = if filled {
             request.packages.clone()
         } else {

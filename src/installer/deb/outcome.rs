@@ -2,6 +2,7 @@
 
 use super::claims::Claims;
 use super::filter::Filter;
+use super::installed::Installed;
 use super::owners::Owners;
 use super::places::Places;
 use super::special::Special;
@@ -17,6 +18,8 @@ pub(super) struct Tree<'a> {
     pub special: &'a Special,
     pub claims: &'a Claims,
     pub places: &'a Places,
+    /// The packages that are there already; none in a tree that is being filled.
+    pub installed: Option<&'a Installed>,
     pub cancel: &'a Cancel,
 }
 

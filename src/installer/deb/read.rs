@@ -1,51 +1,29 @@
 //! Opens the packages that apt chose, and makes sure that they are what it chose.
 
-use std::num::NonZero;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::control::Package;
 use super::filling::about;
 use super::resolve::Chosen;
-use crate::host::printable_path;
+use crate::host::{Cancel, printable_path};
 use crate::installer::InstallError;
 use crate::tree::archive::Fault;
 
 /// Opens every package and reads its control archive, on all processors.
 ///
 /// # Errors
-/// When one is damaged, or is not the one that apt chose.
-pub(super) fn read_all(chosen: &[Chosen]) -> Result<Vec<Package>, InstallError> {
-    let next = AtomicUsize::new(0);
-    let found: Mutex<Vec<(usize, Result<Package, Fault>)>> = Mutex::default();
-    let work = || {
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(one) = chosen.get(number) else {
-                return;
-            };
-            let result = Package::read(one.path.clone()).and_then(|package| same(one, package));
-            found
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push((number, result));
+/// When one is damaged, or is not the one that apt chose: the first one of those.
+pub(super) fn read_all(chosen: &[Chosen], cancel: &Cancel) -> Result<Vec<Package>, InstallError> {
+    let read = |one: &Chosen| {
+        if cancel.is_cancelled() {
+            return Err(InstallError::Cancelled);
         }
+        let package = Package::read(one.path.clone());
+        let package = package.and_then(|package| same(one, package));
+        package.map_err(|fault| about(&one.name, fault))
     };
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(work);
-        }
-        work();
-    });
-    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    found.sort_by_key(|(number, _)| *number);
-    found
-        .into_iter()
-        .map(|(number, result)| result.map_err(|fault| about(&chosen[number].name, fault)))
-        .collect()
+    let all: Vec<_> = chosen.par_iter().map(read).collect();
+    all.into_iter().collect()
 }
 
 fn same(chosen: &Chosen, package: Package) -> Result<Package, Fault> {

@@ -4,10 +4,11 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::settings::Settings;
 use crate::distro::MergedUsr;
-use crate::host::{Command, CommandError, Host};
+use crate::host::{Command, CommandError, Host, Report};
 use crate::installer::apt::{self, USR_IS_MERGED};
 use crate::installer::{InstallError, Request};
 
@@ -19,6 +20,15 @@ pub(super) struct Chosen {
     pub architecture: String,
     /// Where it is on the host.
     pub path: PathBuf,
+}
+
+/// What apt has decided.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// The packages that dpkg would unpack, in that order.
+    pub packages: Vec<Chosen>,
+    /// Whether something that is in the tree is replaced, removed or configured.
+    pub changes_others: bool,
 }
 
 /// Tells that the lists of available packages are complete.
@@ -152,7 +162,8 @@ pub(super) fn choose_for_new_tree(
     request: &Request,
     host: &Host,
 ) -> Result<Vec<Chosen>, InstallError> {
-    choose(settings, &names_for_new_tree(request)?, Some(request), host)
+    let names = names_for_new_tree(request)?;
+    Ok(choose(settings, &names, Some(request), host)?.packages)
 }
 
 /// What apt is told to install into a new tree.
@@ -185,7 +196,7 @@ pub(super) fn choose(
     names: &[String],
     request: Option<&Request>,
     host: &Host,
-) -> Result<Vec<Chosen>, InstallError> {
+) -> Result<Choice, InstallError> {
     for path in [&settings.list, &settings.calls] {
         match fs::remove_file(path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -197,14 +208,47 @@ pub(super) fn choose(
             _ => {}
         }
     }
-    host.run(install_command(settings, names)?)
+    let told = Arc::new(WithoutSurprise(Arc::clone(&host.report)));
+    host.clone()
+        .with_report(told)
+        .run(install_command(settings, names)?)
         .map_err(|e| apt::explain("choosing and fetching packages failed", request, e))?;
     if !settings.list.exists() {
         // Everything is there already.
-        return Ok(Vec::new());
+        return Ok(Choice::default());
     }
     let text = read(&settings.list)?;
     Ok(parse(&String::from_utf8_lossy(&text)))
+}
+
+/// Keeps from the user that apt is surprised by a dpkg that did nothing: that is how it is made to tell
+/// what it would do.
+struct WithoutSurprise(Arc<dyn Report>);
+
+impl Report for WithoutSurprise {
+    fn line(&self, line: &str) {
+        let surprise = line.contains("APT had planned for dpkg to do more")
+            || line.trim_start().starts_with("Affected packages: ");
+        if !surprise {
+            self.0.line(line);
+        }
+    }
+
+    fn transient(&self, line: &str) {
+        self.0.transient(line);
+    }
+
+    fn warn(&self, message: &str) {
+        self.0.warn(message);
+    }
+
+    fn progress(&self, done: u64, total: u64) {
+        self.0.progress(done, total);
+    }
+
+    fn command(&self, line: &str) {
+        self.0.command(line);
+    }
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, InstallError> {
@@ -216,23 +260,25 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, InstallError> {
 
 /// Reads the third version of what apt tells programs before it installs (apt.conf(5),
 /// `DPkg::Tools::options`): after an empty line, one line for each step of each package.
-fn parse(text: &str) -> Vec<Chosen> {
+fn parse(text: &str) -> Choice {
     let steps = text.split_once("\n\n").map_or("", |(_, steps)| steps);
-    steps
-        .lines()
-        .filter_map(|line| {
-            let words: Vec<&str> = line.splitn(9, ' ').collect();
-            let [name, _, _, _, _, version, architecture, _, path] = words.as_slice() else {
-                return None;
-            };
-            path.starts_with('/').then(|| Chosen {
+    let mut choice = Choice::default();
+    for line in steps.lines() {
+        let words: Vec<&str> = line.splitn(9, ' ').collect();
+        let [name, before, _, _, _, version, architecture, _, path] = words.as_slice() else {
+            continue;
+        };
+        choice.changes_others |= *before != "-";
+        if path.starts_with('/') {
+            choice.packages.push(Chosen {
                 name: (*name).to_owned(),
                 version: (*version).to_owned(),
                 architecture: (*architecture).to_owned(),
                 path: PathBuf::from(path),
-            })
-        })
-        .collect()
+            });
+        }
+    }
+    choice
 }
 
 #[cfg(test)]
@@ -241,14 +287,15 @@ mod tests {
 
     #[test]
     fn reads_what_apt_tells() {
-        let chosen = parse(
+        let choice = parse(
             "VERSION 3\nAPT::Architecture=amd64\n\n\
              libc6 - - none < 2.36-9 amd64 same /cache/with space/libc6.deb\n\
              libc6 - - none < 2.36-9 amd64 same **CONFIGURE**\n\
              old 1 amd64 none > - - none **REMOVE**\n",
         );
+        assert!(choice.changes_others);
         assert_eq!(
-            chosen,
+            choice.packages,
             [Chosen {
                 name: "libc6".into(),
                 version: "2.36-9".into(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use super::sources::Sources;
 use crate::distro::AptRepositories;
 use crate::host::{Command, Host, Stdout, printable_path};
 use crate::installer::apt::make_directory;
@@ -55,14 +56,12 @@ impl Settings {
     ///
     /// # Errors
     /// When the repositories are none of apt's.
-    pub fn at(request: &Request, site: &Site) -> Result<Self, InstallError> {
+    pub fn at(request: &Request, site: &Site, sources: &Sources) -> Result<Self, InstallError> {
         let own = site.scratch.join("apt");
         let apt = request.apt()?;
         let (state, archives) = match &request.cache {
             Some(cache) => (
-                cache
-                    .join("apt")
-                    .join(key(request, apt, &source_lines(apt))),
+                cache.join("apt").join(key(request, apt, sources)),
                 cache.clone(),
             ),
             None => (own.join("state"), own.join("archives")),
@@ -92,16 +91,15 @@ impl Settings {
     ) -> Result<Self, InstallError> {
         let own = site.scratch.join("apt");
         make_directory(&own.join("log"))?;
-        let sources = source_lines(request.apt()?);
-        let settings = Self::at(request, site)?;
+        let sources = Sources::of(request, site)?;
+        let settings = Self::at(request, site, &sources)?;
         for directory in [
             settings.state.join("lists/partial"),
             settings.archives.join("partial"),
         ] {
             make_directory(&directory)?;
         }
-        let list = own.join("sources.list");
-        write(&list, &sources, 0o644)?;
+        let (list, parts) = sources.write(&own)?;
         write(&settings.stub, &stub(&settings.calls)?, 0o755)?;
         write(&settings.last, &settings.last_words(), 0o644)?;
         let mut text = proxies(host);
@@ -115,14 +113,18 @@ impl Settings {
             // The keys and the lists are in directories that only root may enter.
             ("APT::Sandbox::User", "root"),
             ("Acquire::Retries", "3"),
-            ("Dir::Etc::SourceParts", "sources.list.d/"),
             ("Dir::Etc::Trusted", "/dev/null"),
+            // One tree's packages on top of what is available: the next tree has others.
+            ("Dir::Cache::pkgcache", ""),
+            // A compressed account of the order in which packages are installed.
+            ("Dir::Log::Planner", "/dev/null"),
         ] {
             let _ = writeln!(text, "{name} \"{value}\";");
         }
         for (name, path) in [
             ("Dir", &site.root),
             ("Dir::Etc::SourceList", &list),
+            ("Dir::Etc::SourceParts", &parts),
             ("Dir::Etc::TrustedParts", &keyrings.to_owned()),
             ("Dir::State", &settings.state),
             ("Dir::State::Lists", &settings.state.join("lists")),
@@ -192,29 +194,25 @@ impl Settings {
     }
 }
 
-/// The text of sources.list(5).
-fn source_lines(apt: &AptRepositories) -> String {
-    let lines = apt.sources.iter().map(|source| source.line(false) + "\n");
-    lines.collect()
-}
-
 /// A name for everything that decides what the lists of available packages are.
-fn key(request: &Request, apt: &AptRepositories, sources: &str) -> String {
+fn key(request: &Request, apt: &AptRepositories, sources: &Sources) -> String {
     let mut hash = Sha256::new();
     hash.update(&request.architecture);
     hash.update([0]);
-    hash.update(sources);
+    hash.update(&sources.list);
+    for (name, content) in &sources.parts {
+        for part in [name.as_bytes(), content] {
+            hash.update([0]);
+            hash.update(part);
+        }
+    }
     for keyring in &apt.keyrings {
         hash.update([0]);
         hash.update(keyring.as_os_str().as_bytes());
     }
-    let hash: String = hash
-        .finalize()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("{}-{}-{hash}", request.release, request.architecture)
+    let hash = format!("{:x}", hash.finalize());
+    let short = &hash[..16];
+    format!("{}-{}-{short}", request.release, request.architecture)
 }
 
 /// The host's limits and proxies; none where it does not tell.

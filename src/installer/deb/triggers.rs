@@ -81,6 +81,13 @@ impl Triggers {
             paths: lines(&text),
             ..Self::default()
         };
+        let text = root.read_if_present(UNINCORPORATED)?.unwrap_or_default();
+        for line in lines(&text) {
+            let mut words = line.split(' ').map(str::to_owned);
+            if let Some(name) = words.next() {
+                triggers.pending.entry(name).or_default().extend(words);
+            }
+        }
         if root.is_dir(DIRECTORY)? {
             for entry in root.list(DIRECTORY)? {
                 let name = entry.name.to_string_lossy().into_owned();
@@ -190,6 +197,16 @@ mod tests {
         let control = tar(&[("./control", &control), ("./triggers", triggers)]);
         std::fs::write(&path, deb(&control, &tar(&[]))).unwrap();
         Package::read(path).unwrap()
+    }
+
+    #[test]
+    fn changes_noted_before_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        root.write(UNINCORPORATED, "ldconfig -\n/x a b\n", 0o644)
+            .unwrap();
+        Triggers::of(&root).unwrap().write(&root).unwrap();
+        assert_eq!(root.read(UNINCORPORATED).unwrap(), b"/x a b\nldconfig -\n");
     }
 
     #[test]

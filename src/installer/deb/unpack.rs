@@ -147,6 +147,9 @@ impl Work<'_> {
             return Err(Fault::new("the package holds it twice").into());
         }
         self.found.paths.push(path.clone());
+        if !is_directory && self.is_installed(&path) {
+            return Err(self.obstacle(&path, None));
+        }
         let is_link = matches!(member.content, Content::Symlink(_));
         if self.tree.filter.excludes(&path, is_directory || is_link) {
             return Ok(());
@@ -255,6 +258,12 @@ impl Work<'_> {
         })
     }
 
+    /// Whether a package that was there before has the path.
+    fn is_installed(&self, path: &[u8]) -> bool {
+        let installed = self.tree.installed;
+        installed.is_some_and(|installed| installed.has(path))
+    }
+
     /// Makes sure that no other package has the path.
     fn claim(&self, path: &[u8], name: &[u8], shape: Shape) -> Result<Vec<u8>, Failed> {
         let (_, above) = self.dir()?;
@@ -282,6 +291,12 @@ impl Work<'_> {
         let (dir, _) = self.dir()?;
         let name = OsStr::from_bytes(name);
         let made = match mkdirat(dir, name, Mode::from_raw_mode(0o755)) {
+            // Somebody's that is missing may not have been a directory.
+            Ok(()) if self.is_installed(path) => {
+                unlinkat(dir, name, AtFlags::REMOVEDIR)
+                    .map_err(|e| self.failed("remove the directory", path, e))?;
+                return Err(self.obstacle(path, None));
+            }
             Ok(()) => true,
             Err(Errno::EXIST) => {
                 let there = Metadata::at(dir, name).map_err(|e| self.failed("look at", path, e))?;
@@ -374,7 +389,8 @@ impl Work<'_> {
             .map_err(|e| self.failed("set the attributes of", spot.path, e))
     }
 
-    /// Makes something under a name after removing what is there, which belongs to no package.
+    /// Makes something under a name after removing what is there, which belongs to no package. In a
+    /// tree that was filled before, dpkg decides about what is there.
     fn free<T>(
         &self,
         path: &[u8],
@@ -384,7 +400,11 @@ impl Work<'_> {
         let (dir, _) = self.dir()?;
         let fail = |e: io::Error| Failed::Tree(TreeError::io("create", self.place(path), e));
         match make(dir) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                if self.tree.installed.is_some() {
+                    return Err(self.obstacle(path, None));
+                }
+            }
             other => return other.map_err(fail),
         }
         match unlinkat(dir, name, AtFlags::empty()) {

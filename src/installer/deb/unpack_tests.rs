@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::super::claims::Claims;
 use super::super::filter::Filter;
+use super::super::installed::Installed;
 use super::super::owners::Owners;
 use super::super::places::Places;
 use super::super::special::Special;
@@ -24,6 +25,7 @@ struct Scene {
     special: Special,
     claims: Claims,
     places: Places,
+    installed: Option<Installed>,
 }
 
 impl Scene {
@@ -38,6 +40,7 @@ impl Scene {
             special: Special::default(),
             claims: Claims::new(),
             places: Places::default(),
+            installed: None,
             dir,
         }
     }
@@ -59,6 +62,7 @@ impl Scene {
             special: &self.special,
             claims: &self.claims,
             places: &self.places,
+            installed: self.installed.as_ref(),
             cancel: &cancel,
         };
         unpack(&tree, number, package, way)
@@ -172,6 +176,37 @@ fn what_dpkg_has_to_decide_is_left_to_it() {
         .unwrap();
     scene.special = Special::of(&scene.root).unwrap();
     assert!(obstacle(&scene, &[("./bin/sh", "")]).is_some());
+}
+
+#[test]
+fn dpkg_decides_about_what_is_in_a_filled_tree() {
+    let mut scene = Scene::new();
+    for (path, content) in [
+        ("var/lib/dpkg/status", ""),
+        ("var/lib/dpkg/info/y.list", "/.\n/usr\n/usr/y\n/srv/y\n"),
+        ("usr/mine", "mine"),
+    ] {
+        scene.root.write(path, content, 0o644).unwrap();
+    }
+    scene.installed = Some(Installed::of(&scene.root).unwrap());
+    let mut number = 0;
+    let mut obstacle = |data: &[(&str, &str)]| {
+        number += 1;
+        let package = scene.package(&[], data);
+        let unpacked = scene.unpack(number, &package, Way::Usual).unwrap();
+        unpacked.obstacle.map(|obstacle| obstacle.path)
+    };
+    assert_eq!(obstacle(&[("./usr/new/", ""), ("./usr/new/x", "")]), None);
+    // Of another package, though it is missing; of nobody.
+    for (data, expected) in [
+        (&[("./usr/y", "")][..], &b"/usr/y"[..]),
+        (&[("./srv/y/", ""), ("./srv/y/z", "")], b"/srv/y"),
+        (&[("./usr/mine", "theirs")], b"/usr/mine"),
+    ] {
+        assert_eq!(obstacle(data).as_deref(), Some(expected));
+    }
+    assert_eq!(scene.text("usr/mine"), "mine");
+    assert!(!scene.root.exists("srv/y").unwrap());
 }
 
 #[test]

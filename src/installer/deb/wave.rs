@@ -1,12 +1,9 @@
 //! Unpacks many packages at once, on all processors, the largest first.
 
 use std::collections::BTreeSet;
-use std::num::NonZero;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
 use rustix::fs::{Gid, Mode, Uid, fchmod, fchown, futimens};
 
 use super::control::Package;
@@ -58,36 +55,24 @@ fn part_of(
     (done, total): (&AtomicU64, u64),
     report: &dyn Report,
 ) -> Result<Vec<(usize, Unpacked)>, Failure> {
-    let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
-    let results: Mutex<Vec<(usize, Result<Unpacked, Failed>)>> = Mutex::default();
-    let work = || {
-        while !stop.load(Ordering::Relaxed) {
-            let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed)) else {
-                return;
-            };
-            let package = &packages[number];
-            let result = unpack(tree, number, package, way);
-            if result.is_err() {
-                stop.store(true, Ordering::Relaxed);
-            }
-            let size = package.archive.data_size();
-            let now = done.fetch_add(size, Ordering::Relaxed) + size;
-            report.progress(now, total);
-            results
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push((number, result));
+    let work = |number: usize| {
+        if stop.load(Ordering::Relaxed) {
+            return None;
         }
+        let package = &packages[number];
+        let result = unpack(tree, number, package, way);
+        if result.is_err() {
+            stop.store(true, Ordering::Relaxed);
+        }
+        let size = package.archive.data_size();
+        let now = done.fetch_add(size, Ordering::Relaxed) + size;
+        report.progress(now, total);
+        Some((number, result))
     };
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    thread::scope(|scope| {
-        for _ in 1..threads.min(order.len()) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // One after the other from the front, whoever is free: the largest must not come last.
+    let numbers = order.iter().copied().par_bridge();
+    let mut results: Vec<_> = numbers.filter_map(work).collect();
     // Which of several failures is told does not depend on which came first.
     results.sort_by_key(|(number, _)| *number);
     results

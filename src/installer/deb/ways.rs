@@ -1,4 +1,4 @@
-//! Which way each package takes into an empty tree.
+//! Which way each package takes into a tree.
 
 use std::collections::BTreeSet;
 
@@ -20,10 +20,19 @@ pub(super) struct Ways {
 }
 
 impl Ways {
-    /// Sorts packages.
+    /// Sorts packages of an empty tree.
     pub fn of(packages: &[Package], relations: &Relations) -> Self {
+        let essential = (0..packages.len()).filter(|number| packages[*number].is_essential());
+        Self::after(relations.closure(essential), packages, relations)
+    }
+
+    /// Sorts packages of a tree that works already: none has to come first.
+    pub fn on_top(packages: &[Package], relations: &Relations) -> Self {
+        Self::after(BTreeSet::new(), packages, relations)
+    }
+
+    fn after(first: BTreeSet<usize>, packages: &[Package], relations: &Relations) -> Self {
         let all = || 0..packages.len();
-        let first = relations.closure(all().filter(|number| packages[*number].is_essential()));
         let mut left: BTreeSet<usize> = all()
             .filter(|number| is_for_dpkg(&packages[*number]))
             .collect();
