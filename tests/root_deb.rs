@@ -39,6 +39,13 @@ fn project(release: &str, packages: &str, settings: &str) -> Project {
     let path = project.path().join("mkosi.default");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replacen("Release=bookworm\n", "", 1)).unwrap();
+    if release == "sid" {
+        // A mirror that lags behind, or a clock that is ahead, is no matter of what is compared here.
+        project.file(
+            "mkosi.skeleton/etc/apt/apt.conf.d/10-any-age",
+            "Acquire::Check-Valid-Until \"false\";\n",
+        );
+    }
     project
 }
 
@@ -184,19 +191,51 @@ fn root_deb_tree_is_mmdebstraps_and_apt_goes_on_with_it() {
 }
 
 #[test]
-#[ignore = "builds two trees of each release"]
-fn root_deb_tree_of_each_release_is_mmdebstraps() {
-    for release in ["bullseye", "bookworm", "trixie", "sid"] {
-        compare(release, "", "");
-    }
+#[ignore = "builds two trees of this release"]
+fn root_deb_tree_of_bullseye_is_mmdebstraps() {
+    compare("bullseye", "", "");
 }
 
 #[test]
-#[ignore = "builds two large trees of each release"]
-fn root_deb_large_tree_of_each_release_is_mmdebstraps() {
-    for release in ["bullseye", "bookworm", "trixie", "sid"] {
-        compare(release, MANY, "");
-    }
+#[ignore = "builds two trees of this release"]
+fn root_deb_tree_of_bookworm_is_mmdebstraps() {
+    compare("bookworm", "", "");
+}
+
+#[test]
+#[ignore = "builds two trees of this release"]
+fn root_deb_tree_of_trixie_is_mmdebstraps() {
+    compare("trixie", "", "");
+}
+
+#[test]
+#[ignore = "builds two trees of this release"]
+fn root_deb_tree_of_sid_is_mmdebstraps() {
+    compare("sid", "", "");
+}
+
+#[test]
+#[ignore = "builds two large trees of this release"]
+fn root_deb_large_tree_of_bullseye_is_mmdebstraps() {
+    compare("bullseye", MANY, "");
+}
+
+#[test]
+#[ignore = "builds two large trees of this release"]
+fn root_deb_large_tree_of_bookworm_is_mmdebstraps() {
+    compare("bookworm", MANY, "");
+}
+
+#[test]
+#[ignore = "builds two large trees of this release"]
+fn root_deb_large_tree_of_trixie_is_mmdebstraps() {
+    compare("trixie", MANY, "");
+}
+
+#[test]
+#[ignore = "builds two large trees of this release"]
+fn root_deb_large_tree_of_sid_is_mmdebstraps() {
+    compare("sid", MANY, "");
 }
 
 #[test]
