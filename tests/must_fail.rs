@@ -141,9 +141,10 @@ fn settings_file_that_does_not_exist() {
 #[test]
 fn root_settings_that_cannot_be_built_are_named() {
     root();
-    let project = Project::debian("[Output]\nFormat=gpt_ext4\nVerity=yes\nEncrypt=data\nSsh=yes\n");
+    let project =
+        Project::debian("[Output]\nFormat=gpt_ext4\nVerity=yes\nEncrypt=data\nNetdev=yes\n");
     let before = project.untouched();
-    project.run(&["build"]).exits(2).says("Ssh");
+    project.run(&["build"]).exits(2).says("Netdev");
     before.check();
 }
 

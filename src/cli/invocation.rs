@@ -26,6 +26,8 @@ keywords! {
         Boot = "boot",
         /// Boots the image in a virtual machine.
         Qemu = "qemu",
+        /// Logs in to the running image.
+        Ssh = "ssh",
         /// Makes a key to sign with.
         Genkey = "genkey",
         /// Explains the command line.
@@ -68,6 +70,10 @@ impl Verb {
             "Boot the image in a virtual machine; arguments go to qemu",
         ),
         (
+            Self::Ssh,
+            "Log in to the image that `boot` or `qemu` runs, or run a command in it; takes Ssh=yes",
+        ),
+        (
             Self::Genkey,
             "Make a key and a certificate for SecureBoot; -f: in place of those that are there",
         ),
@@ -77,7 +83,7 @@ impl Verb {
     /// Whether words after the verb are passed on to something else.
     #[must_use]
     pub const fn passes_arguments_on(self) -> bool {
-        matches!(self, Self::Shell | Self::Boot | Self::Qemu)
+        matches!(self, Self::Shell | Self::Boot | Self::Qemu | Self::Ssh)
     }
 }
 

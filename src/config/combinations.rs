@@ -2,6 +2,7 @@
 
 use super::Config;
 use super::error::{Findings, Warning};
+use super::message::Excerpt;
 use super::resolve::quoted;
 use super::values::{Architecture, BootProtocol, Encrypt, Format, SourceTransfer};
 
@@ -66,6 +67,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
             quoted(config, "Minimize")
         )));
     }
+    base_image(config, found);
     let pc = matches!(
         config.architecture,
         Architecture::X86_64 | Architecture::I686
@@ -108,6 +110,28 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
             "{}: SIGNATURES OF PACKAGES ARE NOT CHECKED. Whoever controls the network or a mirror controls the image",
             quoted(config, "RepositoryKeyCheck")
         )));
+    }
+}
+
+/// What cannot be done with the changes to another image.
+fn base_image(config: &Config, found: &mut Findings) {
+    let Some(base) = &config.base_image else {
+        return;
+    };
+    if config.bootable {
+        found.conflict(format!(
+            "{} and {} cannot be combined: the output holds only what differs from the base image, \
+             and that does not boot by itself",
+            quoted(config, "Bootable"),
+            quoted(config, "BaseImage")
+        ));
+    }
+    if config.output.starts_with(base) || base.starts_with(&config.output) {
+        found.conflict(format!(
+            "{} is in the way of the output {}: a base image is never written to",
+            quoted(config, "BaseImage"),
+            Excerpt(&config.output.to_string_lossy())
+        ));
     }
 }
 

@@ -21,13 +21,17 @@ pub struct Context {
     os: OnceLock<HostSystem>,
 }
 
-/// What the host's os-release says.
+/// What the os-release of the host, or of another system, says.
 #[derive(Debug, Default)]
-struct HostSystem {
-    id: String,
-    exact: Option<Distribution>,
-    like: Option<Distribution>,
-    release: Option<String>,
+pub struct HostSystem {
+    /// Its own name; empty when it does not say.
+    pub id: String,
+    /// The distribution that it is.
+    pub exact: Option<Distribution>,
+    /// The distribution that it is made from.
+    pub like: Option<Distribution>,
+    /// Its release, by the name in the repositories.
+    pub release: Option<String>,
 }
 
 impl Context {
@@ -136,7 +140,9 @@ impl Context {
 }
 
 impl HostSystem {
-    fn from_text(text: &str) -> Self {
+    /// Reads the text of an os-release.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
         let mut values = BTreeMap::new();
         for line in text.lines() {
             if let Some((name, value)) = line.split_once('=') {

@@ -32,7 +32,7 @@ mod table;
 pub(crate) mod testing;
 mod unsupported;
 
-pub use context::Context;
+pub use context::{Context, HostSystem};
 pub use error::{ConfigError, Errors, Warning};
 pub use files::all_settings_files;
 pub use layers::FlagValue;

@@ -222,7 +222,7 @@ fn shown(path: &Path, config: &Config) -> PathBuf {
 pub fn missing_inputs(config: &Config) -> Vec<ConfigError> {
     let mut missing = Vec::new();
     for row in SETTINGS.iter().filter(|row| row.spec.matters(config)) {
-        let is_input = row.spec.name == "BuildSources"
+        let is_input = matches!(row.spec.name, "BuildSources" | "BaseImage")
             || matches!(
                 row.spec.auto,
                 Auto::File(_) | Auto::Script(_) | Auto::SecretFile(_) | Auto::Tree(_)

@@ -284,9 +284,9 @@ settings! { (cx)
     /// The size of a /srv partition
     srv_size: Option<Size> = None
         => partitions("SrvSize", "srv-size").needs(DISK, |c| c.format.is_disk());
-    /// The image to extend
+    /// A directory, tar or disk image to begin from; the output holds what differs from it
     base_image: Option<PathBuf> = None
-        => partitions("BaseImage", "base-image").later("base images");
+        => partitions("BaseImage", "base-image");
 
     /// Write SHA256SUMS of everything that a build writes
     checksum: bool = false
@@ -332,9 +332,9 @@ settings! { (cx)
     /// Configure the network devices of the image
     netdev: bool = false
         => host("Netdev", "netdev").later("network configuration");
-    /// Make a key for logging in to the image with ssh
+    /// Put an ssh server into the image, which accepts a key made for it: see `mkosi ssh`
     ssh: bool = false
-        => host("Ssh", "ssh").later("ssh access");
+        => host("Ssh", "ssh");
     /// Run the host's programs from this tree
     tools_tree: Option<PathBuf> = None
         => host("ToolsTree", "tools-tree").later("tools trees");

@@ -101,7 +101,9 @@ mod tests {
                 "--manifest-format=json,changelog --qcow2 --xz --sign --key=a --bmap",
                 vec![],
             ),
-            ("--bootable=no --verity=no --ssh=no", vec![]),
+            ("--bootable=no --verity=no --netdev=no", vec![]),
+            ("--ssh --base-image=a", vec![]),
+            ("--netdev", vec!["Netdev"]),
             (
                 "--read-only --hostname=a --root-size=2G --gpt-first-lba=64 -ff",
                 vec![],

@@ -95,6 +95,44 @@ impl AttachedImage {
         Ok(attached)
     }
 
+    /// Mounts the image's root partition alone, or the file system that fills the image, so that nothing
+    /// can be written to either.
+    ///
+    /// # Errors
+    /// As [`AttachedImage::open`].
+    pub fn open_root(
+        image: &Path,
+        architecture: Architecture,
+        root: &Path,
+    ) -> Result<Self, DiskError> {
+        let mut attached = Self {
+            mounts: Vec::new(),
+            path: root.to_owned(),
+            apart: Vec::new(),
+        };
+        let slot = match whole(image)? {
+            Some(whole) => whole,
+            None => {
+                let wanted = types::type_uuid(PartitionKind::Root, architecture);
+                let mut slots = partitions(image)?.into_iter();
+                let found = slots.find(|slot| slot.type_uuid == wanted);
+                found.ok_or_else(|| DiskError::NoRootPartition {
+                    image: image.to_owned(),
+                })?
+            }
+        };
+        attached.mount(image, &slot, root, true)?;
+        Ok(attached)
+    }
+
+    /// Whether a file is what [`AttachedImage::open`] takes: a partition table, or a file system.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_image(path: &Path) -> Result<bool, DiskError> {
+        Ok(whole(path)?.is_some() || partitions(path).is_ok())
+    }
+
     fn mount(
         &mut self,
         image: &Path,

@@ -35,6 +35,7 @@ pub use boot::{BootCode, Booting};
 pub use content::Content;
 pub use draw::{Style, draw};
 pub use error::DiskError;
+pub use extents::data_extents;
 pub use file_system::{FileSystem, Place, Room, Volume};
 pub use identity::Seed;
 pub use kind::PartitionKind;

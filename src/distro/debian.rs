@@ -167,6 +167,11 @@ impl Facts for Debian {
         boot_packages(release, architecture, boots)
     }
 
+    fn ssh_packages(&self, _release: &str) -> Vec<String> {
+        // systemd-networkd comes with systemd.
+        vec!["openssh-server".to_owned()]
+    }
+
     fn is_kernel(&self, package: &str) -> bool {
         package.starts_with("linux-image-")
     }

@@ -27,6 +27,12 @@ pub trait Facts: Sync {
     /// Packages that a machine needs to boot the image: kernel, what makes initrds, boot loaders.
     fn boot_packages(&self, release: &str, architecture: &str, boots: Boots) -> Vec<String>;
 
+    /// Packages of an ssh server, and of systemd-networkd where that is a package of its own: it
+    /// configures a virtual machine's link to `mkosi ssh`.
+    fn ssh_packages(&self, _release: &str) -> Vec<String> {
+        vec!["openssh-server".to_owned()]
+    }
+
     /// Whether a package of this name is a kernel.
     fn is_kernel(&self, package: &str) -> bool;
 

@@ -1,5 +1,6 @@
 //! The steps that make something of a finished image, or write what stands beside it.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -58,7 +59,12 @@ fn list(manifest: &Manifest, site: &Site<'_>) -> Result<output::Manifest, StepEr
         release: manifest.release.clone(),
         architecture: manifest.architecture.clone(),
     };
-    Ok(output::Manifest::read(subject, &site.tree)?)
+    let list = output::Manifest::read(subject.clone(), &site.tree)?;
+    match &site.base {
+        // The image holds only what the base image does not.
+        Some(base) => Ok(list.without(&output::Manifest::read(subject, base)?)),
+        None => Ok(list),
+    }
 }
 
 /// Makes a new file.
@@ -139,7 +145,13 @@ fn drop_draft(site: &Site<'_>) -> Result<(), EngineError> {
 pub(super) fn checksums(site: &mut Site<'_>, host: &Host) -> Result<String, StepError> {
     let mut known = Vec::new();
     let mut unknown = Vec::new();
-    for name in site.staging.names() {
+    let keys = [
+        site.build.names.ssh_key(),
+        site.build.names.ssh_public_key(),
+    ];
+    let is_key = |name: &OsString| keys.iter().any(|key| key.file_name() == Some(name));
+    // A key stays where it is: who gets the image does not get it.
+    for name in site.staging.names().iter().filter(|name| !is_key(name)) {
         let path = site.staging.path(name);
         match (site.digests.get(name), path.is_dir()) {
             (Some(digest), _) => known.push((name.clone(), *digest)),

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::host::{HostError, printable, printable_path};
+use crate::host::{CommandError, HostError, printable, printable_path};
 
 /// Why the frame of a build (working directory, publishing) failed.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,62 @@ pub enum EngineError {
     BadName {
         /// The name.
         name: OsString,
+    },
+    /// Others can read the key that opens the image's machines.
+    #[error(
+        "{} must be a private key that nobody else can read, and has mode {mode:04o}; run `chmod 600` \
+         on it, or remove it for a new one",
+        printable_path(path)
+    )]
+    OpenKey {
+        /// The key.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// No key for ssh could be made or read.
+    #[error("cannot get a key for ssh: remove the one beside the image if it is damaged")]
+    SshKey {
+        /// What ssh-keygen says.
+        #[source]
+        source: CommandError,
+    },
+    /// A base image that would hold what is built from it.
+    #[error(
+        "the base image {} holds {}, where this image is put together, and is never written to; choose \
+         another OutputDirectory= or WorkspaceDirectory=",
+        printable_path(path),
+        printable_path(place)
+    )]
+    InsideBase {
+        /// The base image.
+        path: PathBuf,
+        /// The directory of the build.
+        place: PathBuf,
+    },
+    /// A base image without an operating system.
+    #[error(
+        "the base image {} has no os-release: it must be a whole system, not one that holds only what \
+         differs from another one",
+        printable_path(path)
+    )]
+    NoSystem {
+        /// The base image.
+        path: PathBuf,
+    },
+    /// A base image of another distribution than packages come from.
+    #[error(
+        "the base image {} is {found}, and packages of {distribution} cannot be added to it: set \
+         Distribution= and Release= to what it is",
+        printable_path(path)
+    )]
+    OtherSystem {
+        /// The base image.
+        path: PathBuf,
+        /// What it says that it is, printable.
+        found: String,
+        /// The configured distribution.
+        distribution: &'static str,
     },
     /// Publishing failed, and so did putting back what had been replaced.
     #[error(

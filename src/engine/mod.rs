@@ -1,6 +1,7 @@
 //! Runs a plan: events, a workspace, publishing what was made.
 
 mod artifacts;
+pub mod base_image;
 mod boot;
 mod disk_image;
 mod error;
@@ -15,6 +16,7 @@ mod publish;
 mod run;
 mod scratch;
 mod site;
+mod ssh;
 mod steps;
 mod working_tree;
 mod workspace;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::base_image::BaseTree;
 use super::layers::{self, Layers};
 use super::run::{BuildError, perform};
 use super::site::Site;
@@ -37,7 +38,9 @@ fn on_cached_layers(
         .map_err(|source| failed("Looking at what the image is made from", source))?;
     caching.store.prepare(host.report.as_ref())?;
     let layer_steps = layers::expected_steps(&caching.store, &plan.layers, &identities);
-    progress.build_begun(layer_steps + plan.steps.len() + 1);
+    let opening = usize::from(plan.base_image().is_some());
+    progress.build_begun(opening + layer_steps + plan.steps.len() + 1);
+    let base = open_base(workspace, site, host, progress)?;
     let overlays = WorkingTree::can_be_overlay(&workspace.directory("overlay")?, host)
         .map_err(|source| failed("Trying an overlay", source))?;
     let layers = Layers::obtain(caching, &identities, overlays, site, host, progress)?;
@@ -47,7 +50,7 @@ fn on_cached_layers(
             on_top(&lowers, phase, &[], workspace, site, host, progress)?;
         }
     }
-    Ok(())
+    close_base(base)
 }
 
 /// The base is made where the final image is, and has the development tree on top of it until that
@@ -59,11 +62,23 @@ fn on_new_layers(
     progress: &Progress,
 ) -> Result<(), BuildError> {
     let plan = site.build.plan;
-    progress.build_begun(plan.actions().count() + 1);
-    let tree = workspace.directory("tree")?;
+    let opening = usize::from(plan.base_image().is_some());
+    progress.build_begun(opening + plan.actions().count() + 1);
+    let base = open_base(workspace, site, host, progress)?;
+    let on_base = match &base {
+        Some(base) => Some(
+            WorkingTree::over(&[base.path()], &workspace.directory("on-base")?, host)
+                .map_err(|source| failed("Making a tree on top of the base image", source))?,
+        ),
+        None => None,
+    };
+    let tree = match &on_base {
+        Some(tree) => tree.path().to_owned(),
+        None => workspace.directory("tree")?,
+    };
     site.tree.clone_from(&tree);
-    let (base, above) = plan.layers.split_at(plan.layers.len().min(1));
-    for action in base.iter().flat_map(|layer| &layer.actions) {
+    let (lowest, above) = plan.layers.split_at(plan.layers.len().min(1));
+    for action in lowest.iter().flat_map(|layer| &layer.actions) {
         perform(action, site, host, progress)?;
     }
     let above: Vec<&Action> = above.iter().flat_map(|layer| &layer.actions).collect();
@@ -73,8 +88,38 @@ fn on_new_layers(
         on_top(lowers, phase, &above, workspace, site, host, progress)?;
     }
     site.tree = tree;
-    site.movable = true;
-    steps(Phase::Final, site, host, progress)
+    site.movable = on_base.as_ref().is_none_or(|tree| !tree.is_overlay());
+    steps(Phase::Final, site, host, progress)?;
+    if let Some(tree) = on_base {
+        tree.close()?;
+    }
+    close_base(base)
+}
+
+/// Opens the base image, if the build begins from one.
+fn open_base(
+    workspace: &Workspace,
+    site: &mut Site<'_>,
+    host: &Host,
+    progress: &Progress,
+) -> Result<Option<BaseTree>, BuildError> {
+    let Some(base) = site.build.plan.base_image() else {
+        return Ok(None);
+    };
+    let title = base.title();
+    let step = progress.begin(&title);
+    let host = host.clone().with_report(step.report());
+    let opened = BaseTree::open(base, workspace.path(), &host)
+        .and_then(|tree| Ok((tree.check(base, &host)?, tree)));
+    let (note, tree) = opened.map_err(|source| BuildError::Step { title, source })?;
+    step.finish(&note);
+    site.base = Some(tree.path().to_owned());
+    Ok(Some(tree))
+}
+
+fn close_base(base: Option<BaseTree>) -> Result<(), BuildError> {
+    let closed = base.map_or(Ok(()), BaseTree::close);
+    closed.map_err(|source| failed("Closing the base image", source.into()))
 }
 
 /// Does `first` and then the steps of a phase in a tree on top of others, which goes afterwards.

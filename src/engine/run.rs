@@ -57,6 +57,7 @@ fn run_steps(
     let mut site = Site {
         build,
         tree: PathBuf::new(),
+        base: None,
         movable: false,
         scratch: workspace.directory("scratch")?,
         staging,

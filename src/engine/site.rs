@@ -40,6 +40,8 @@ pub(super) struct Site<'a> {
     pub build: &'a Build<'a>,
     /// The tree that is worked on.
     pub tree: PathBuf,
+    /// The tree of the base image, if there is one. It is never written to.
+    pub base: Option<PathBuf>,
     /// Whether nothing else is lost when the tree is moved away.
     pub movable: bool,
     /// For what must not be in the tree.

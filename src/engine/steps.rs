@@ -6,10 +6,10 @@ use std::path::Path;
 
 use super::file_systems::{self, content};
 use super::site::Site;
-use super::{EngineError, artifacts, boot, disk_image, project};
+use super::{EngineError, artifacts, base_image, boot, disk_image, project, ssh};
 use crate::boot::BootError;
 use crate::disk::DiskError;
-use crate::host::Host;
+use crate::host::{Host, Quiet, Report};
 use crate::installer::{self, InstallError, Request};
 use crate::output::{self, OutputError};
 use crate::plan::{Action, CleanUp, Image, PlanError, RootPassword, TreeSource};
@@ -54,7 +54,9 @@ pub(super) fn perform(
             return copy(source, &root()?, host);
         }
         Action::Install(request) => return install(request, site, host),
-        Action::AddPackages(request) => return add_packages(request, site, host),
+        Action::AddPackages(request) | Action::ExtendBase(request) => {
+            return add_packages(request, site, host);
+        }
         Action::Prepare(script) => scripts::prepare(script, &site.tree, host)?,
         Action::KeepHeaders(directory) => project::keep_headers(directory, site, host)?,
         Action::CopySources(sources) => return project::copy_sources(sources, site, host),
@@ -70,6 +72,7 @@ pub(super) fn perform(
         Action::SetHostname(name) => tree::set_hostname(&root()?, name)?,
         Action::SetRootPassword(password) => set_password(password, &root()?, site)?,
         Action::SetAutologin => tree::set_autologin(&root()?)?,
+        Action::SetUpSsh => return ssh::set_up(site, host),
         Action::Postinst(script) => scripts::postinst(script, &site.tree, host)?,
         Action::RemovePackages(packages) => {
             site.build
@@ -83,6 +86,7 @@ pub(super) fn perform(
         Action::WriteChangelog(manifest) => return artifacts::changelog(manifest, site),
         Action::PrepareBoot(plan) => return boot::prepare(plan, site, host),
         Action::CleanUp(clean_up) => clean(clean_up, site, host)?,
+        Action::KeepChanges { docs } => return base_image::keep_changes(*docs, site, host),
         Action::WriteImage(image) => return write_image(image, site, host),
         Action::ConvertImage => artifacts::convert(site, host)?,
         Action::ReadImage(reading) => return artifacts::read(*reading, site, host),
@@ -112,7 +116,7 @@ fn install(request: &Request, site: &Site<'_>, host: &Host) -> Result<String, St
         .installer
         .install(request, &installer_site(site), host)?;
     let root = Root::open(&site.tree)?;
-    forget_machine(&root, host)?;
+    forget_machine(&root, site, host)?;
     if !(request.with_docs || request.with_changelogs) {
         // What was unpacked before dpkg was told to leave it out. It would only be in the way of every
         // build that begins from this tree.
@@ -126,14 +130,21 @@ fn add_packages(request: &Request, site: &Site<'_>, host: &Host) -> Result<Strin
         .installer
         .add(request, &installer_site(site), host)?;
     let root = Root::open(&site.tree)?;
-    forget_machine(&root, host)?;
+    forget_machine(&root, site, host)?;
     Ok(String::new())
 }
 
 /// Removes what packages made for one machine only: neither a cached tree nor an initrd may depend on
 /// it, and no two machines may have it in common.
-fn forget_machine(root: &Root, host: &Host) -> Result<(), StepError> {
-    tree::remove_host_keys(root, host.report.as_ref(), &host.cancel)?;
+fn forget_machine(root: &Root, site: &Site<'_>, host: &Host) -> Result<(), StepError> {
+    // With Ssh=yes each machine will make some.
+    let quiet: &dyn Report = &Quiet;
+    let report = if site.build.plan.has_ssh_key() {
+        quiet
+    } else {
+        host.report.as_ref()
+    };
+    tree::remove_host_keys(root, report, &host.cancel)?;
     tree::set_machine_id(root, None)?;
     Ok(())
 }
@@ -161,7 +172,9 @@ fn clean(what: &CleanUp, site: &Site<'_>, host: &Host) -> Result<(), StepError> 
     let (root, cancel) = (Root::open(&site.tree)?, &host.cancel);
     tree::clean_up(&root, cancel)?;
     // Device nodes are the running system's business; some bootstrapping tools leave a few.
-    root.remove_content("dev")?;
+    if site.base.is_none() {
+        root.remove_content("dev")?;
+    }
     if !what.keep_docs {
         tree::remove_docs(&root, cancel)?;
     }

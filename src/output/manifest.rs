@@ -91,6 +91,14 @@ impl Manifest {
         Ok(Self::new(config, dpkg::installed(tree)?))
     }
 
+    /// The same without the packages of another one.
+    #[must_use]
+    pub fn without(mut self, other: &Self) -> Self {
+        self.packages
+            .retain(|package| other.packages.binary_search(package).is_err());
+        self
+    }
+
     /// What the image is.
     #[must_use]
     pub fn subject(&self) -> &Subject {

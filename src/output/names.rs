@@ -105,6 +105,18 @@ impl Artifacts {
         self.companion(".changelog")
     }
 
+    /// The private key that its ssh server accepts.
+    #[must_use]
+    pub fn ssh_key(&self) -> PathBuf {
+        self.companion(".ssh")
+    }
+
+    /// The public half of that key.
+    #[must_use]
+    pub fn ssh_public_key(&self) -> PathBuf {
+        self.companion(".ssh.pub")
+    }
+
     /// Its block map.
     #[must_use]
     pub fn bmap(&self) -> PathBuf {
@@ -137,6 +149,8 @@ impl Artifacts {
             self.nspawn(),
             self.manifest(),
             self.changelog(),
+            self.ssh_key(),
+            self.ssh_public_key(),
             self.bmap(),
             self.checksums(),
             self.signature(),

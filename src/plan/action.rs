@@ -21,6 +21,8 @@ pub enum Action {
     Install(Request),
     /// Installs more packages into a tree that was filled before.
     AddPackages(Request),
+    /// Installs packages into the tree of a base image.
+    ExtendBase(Request),
     /// Runs the prepare script inside, with network.
     Prepare(Script),
     /// Keeps the header files of the tree in this directory of the host.
@@ -41,6 +43,8 @@ pub enum Action {
     SetRootPassword(RootPassword),
     /// Makes root log in by itself.
     SetAutologin,
+    /// Makes the image's ssh server accept the key that is kept beside the image.
+    SetUpSsh,
     /// Runs the post-installation script inside.
     Postinst(Script),
     /// Takes packages out again.
@@ -55,6 +59,11 @@ pub enum Action {
     PrepareBoot(Boot),
     /// Removes what an image must not carry.
     CleanUp(CleanUp),
+    /// Leaves out what is the same in the base image; documentation, too, unless it is to be kept.
+    KeepChanges {
+        /// `WithDocs=`.
+        docs: bool,
+    },
     /// Makes the output of the finished tree.
     WriteImage(Image),
     /// Makes a QCOW2 image of the raw one.
@@ -166,6 +175,7 @@ impl Action {
                 )
             }
             Self::AddPackages(_) => "Installing the packages of the build script".into(),
+            Self::ExtendBase(_) => "Installing packages on the base image".into(),
             Self::Prepare(_) => "Running the prepare script".into(),
             Self::KeepHeaders(_) => "Keeping the header files".into(),
             Self::CopySources(_) => "Copying the sources".into(),
@@ -177,6 +187,7 @@ impl Action {
             Self::SetRootPassword(RootPassword::Locked) => "Locking root's password".into(),
             Self::SetRootPassword(_) => "Setting root's password".into(),
             Self::SetAutologin => "Setting up automatic login".into(),
+            Self::SetUpSsh => "Setting up ssh".into(),
             Self::Postinst(script) => running("post-installation script", script),
             Self::RemovePackages(_) => "Removing packages".into(),
             Self::Finalize(script) => running("finalize script", script),
@@ -184,6 +195,7 @@ impl Action {
             Self::WriteChangelog(_) => "Collecting change logs".into(),
             Self::PrepareBoot(_) => "Making the initrd".into(),
             Self::CleanUp(_) => "Cleaning up".into(),
+            Self::KeepChanges { .. } => "Finding what differs from the base image".into(),
             Self::WriteImage(image) => image.title().into(),
             Self::ConvertImage => "Converting the image to QCOW2".into(),
             Self::ReadImage(reading) => reading.title(),

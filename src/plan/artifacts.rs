@@ -100,6 +100,13 @@ impl Plan {
         )
     }
 
+    /// Whether a key for ssh is kept beside the image.
+    #[must_use]
+    pub fn has_ssh_key(&self) -> bool {
+        let mut actions = self.steps.iter().map(|step| &step.action);
+        actions.any(|action| matches!(action, Action::SetUpSsh))
+    }
+
     /// Whether checksums are written.
     #[must_use]
     pub fn has_checksums(&self) -> bool {

@@ -42,6 +42,9 @@ impl Input {
 /// When a file that goes into the layer cannot be read.
 pub(super) fn inputs(layer: &Layer) -> Result<Vec<Input>, PlanError> {
     let mut inputs = Vec::new();
+    if let Some(base) = &layer.from {
+        inputs.push(base.input()?);
+    }
     let mut skeletons = 0;
     for action in &layer.actions {
         match action {
@@ -55,7 +58,7 @@ pub(super) fn inputs(layer: &Layer) -> Result<Vec<Input>, PlanError> {
                     files: source_trees::describe(&tree.path)?,
                 });
             }
-            Action::Install(request) => {
+            Action::Install(request) | Action::ExtendBase(request) => {
                 inputs.push(Input::new("Packages", request.packages.join(" ")));
                 installation(request, &mut inputs)?;
             }

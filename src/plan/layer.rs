@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::packages::Requests;
 use super::phases::{script, trees};
-use super::{Action, Phase};
+use super::{Action, BaseImage, Phase};
 use crate::config::Config;
 
 /// Which tree a layer makes.
@@ -33,6 +33,8 @@ impl LayerKind {
 pub struct Layer {
     /// Which tree it makes.
     pub kind: LayerKind,
+    /// The image that it lies on; only for the lowest.
+    pub from: Option<BaseImage>,
     /// What is done to make it.
     pub actions: Vec<Action>,
 }
@@ -41,6 +43,7 @@ pub struct Layer {
 pub(super) fn layers(config: &Config, requests: Requests) -> Vec<Layer> {
     let mut layers = vec![Layer {
         kind: LayerKind::Base,
+        from: BaseImage::of(config, &requests.base),
         actions: base(config, &requests),
     }];
     if let Some(request) = requests.development {
@@ -52,6 +55,7 @@ pub(super) fn layers(config: &Config, requests: Requests) -> Vec<Layer> {
         if !actions.is_empty() {
             layers.push(Layer {
                 kind: LayerKind::Development,
+                from: None,
                 actions,
             });
         }
@@ -60,9 +64,19 @@ pub(super) fn layers(config: &Config, requests: Requests) -> Vec<Layer> {
 }
 
 fn base(config: &Config, requests: &Requests) -> Vec<Action> {
-    let mut actions = vec![Action::PrepareTree(requests.base.clone())];
-    actions.extend(trees(&config.skeleton_trees).map(Action::CopySkeleton));
-    actions.push(Action::Install(requests.base.clone()));
+    let request = &requests.base;
+    let skeletons = trees(&config.skeleton_trees).map(Action::CopySkeleton);
+    let mut actions = Vec::new();
+    if config.base_image.is_some() {
+        actions.extend(skeletons);
+        if !request.packages.is_empty() {
+            actions.push(Action::ExtendBase(request.clone()));
+        }
+    } else {
+        actions.push(Action::PrepareTree(request.clone()));
+        actions.extend(skeletons);
+        actions.push(Action::Install(request.clone()));
+    }
     actions.extend(prepare(config, "final"));
     actions
 }

@@ -2,6 +2,7 @@
 
 mod action;
 mod artifacts;
+mod base_image;
 mod boot;
 mod fingerprint;
 mod image;
@@ -23,6 +24,7 @@ use crate::host::printable_path;
 
 pub use action::{Action, BuildRun, CleanUp, Identity, Manifest, RootPassword, TreeSource};
 pub use artifacts::Reading;
+pub use base_image::BaseImage;
 pub use boot::{BiosFiles, Boot, Encrypted};
 pub use fingerprint::{Fingerprint, LayerIdentity, identify};
 pub use image::{Disk, Image};
@@ -110,6 +112,12 @@ impl Plan {
     /// The steps of one phase.
     pub fn phase(&self, phase: Phase) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(move |step| step.phase == phase)
+    }
+
+    /// What the build begins from in place of an empty tree.
+    #[must_use]
+    pub fn base_image(&self) -> Option<&BaseImage> {
+        self.layers.iter().find_map(|layer| layer.from.as_ref())
     }
 
     /// Everything that is done in whatever order.

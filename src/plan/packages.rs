@@ -52,7 +52,13 @@ fn base_request(config: &Config, errors: &mut Vec<PlanError>) -> Option<Request>
     let excluded = config.packages.exclude().to_vec();
     let mut packages = config.packages.install().to_vec();
     if config.base_packages != BasePackages::No {
-        packages.extend(facts.base_packages(&release));
+        // A base image is a system already.
+        if config.base_image.is_none() {
+            packages.extend(facts.base_packages(&release));
+        }
+        if config.ssh {
+            packages.extend(facts.ssh_packages(&release));
+        }
         if config.bootable && config.format.is_disk() {
             packages.extend(facts.boot_packages(&release, architecture, boots(config, facts)));
         }

@@ -94,7 +94,9 @@ fn final_phase(
     let mut actions = Vec::new();
     let password = root_password(config);
     let locked = matches!(password, RootPassword::Locked);
-    if locked {
+    let based = config.base_image.is_some();
+    // Whether root may log in to a base image was decided when that was made.
+    if locked && !based {
         // Before the extra trees: somebody who brings a shadow file of his own means it.
         actions.push(Action::SetRootPassword(RootPassword::Locked));
     }
@@ -119,6 +121,10 @@ fn final_phase(
     }
     if config.autologin {
         actions.push(Action::SetAutologin);
+    }
+    if config.ssh {
+        // After the extra trees, whose keys for root stay.
+        actions.push(Action::SetUpSsh);
     }
     if let Some(path) = &config.post_installation_script {
         actions.push(Action::Postinst(script(config, path, "final")));
@@ -149,7 +155,8 @@ fn final_phase(
     actions.extend(boot.map(Action::PrepareBoot));
     actions.push(Action::CleanUp(CleanUp {
         machine_id: config.machine_id.clone(),
-        keep_docs: config.with_docs,
+        // Of a base image they are none of this build's business.
+        keep_docs: config.with_docs || based,
         package_metadata: match config.clean_package_metadata {
             Tristate::Auto => None,
             Tristate::Yes => Some(true),
@@ -157,6 +164,11 @@ fn final_phase(
         },
         remove_files: config.remove_files.clone(),
     }));
+    if based {
+        actions.push(Action::KeepChanges {
+            docs: config.with_docs,
+        });
+    }
     actions.push(Action::WriteImage(image));
     actions.extend(artifacts::actions(config));
     actions

@@ -35,8 +35,10 @@ pub fn tools_of(action: &Action) -> Vec<String> {
         Action::Postinst(_)
         | Action::Prepare(_)
         | Action::AddPackages(_)
+        | Action::ExtendBase(_)
         | Action::Build(_)
         | Action::RemovePackages(_) => vec!["systemd-nspawn".to_owned()],
+        Action::SetUpSsh => vec!["ssh-keygen".to_owned()],
         Action::CopySources(sources) => sources.tools().iter().map(ToString::to_string).collect(),
         Action::PrepareBoot(boot) => {
             let mut tools = vec!["systemd-nspawn".to_owned()];

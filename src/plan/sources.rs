@@ -30,6 +30,7 @@ pub(super) fn sources(config: &Config, transfer: SourceTransfer) -> Sources {
         .iter()
         .flat_map(|place| OF_PROJECTS.iter().map(|name| place.join(name)));
     let set = [
+        &config.base_image,
         &config.build_directory,
         &config.cache,
         &config.include_directory,

@@ -46,6 +46,12 @@ pub enum TreeError {
         /// What is there, with its article.
         found: &'static str,
     },
+    /// Nothing in the image would let anybody in.
+    #[error(
+        "the image has no ssh server that systemd could start (ssh.service or sshd.service): add the \
+         distribution's package of one to Packages="
+    )]
+    NoSshServer,
     /// A removal came upon a mount point.
     #[error("will not remove {path}: something is mounted there")]
     MountPoint {

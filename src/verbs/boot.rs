@@ -5,7 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::{VerbError, exit, terminal};
+use super::stacked::Stacked;
+use super::{VerbError, exit, ssh, terminal};
 use crate::config::Config;
 use crate::config::values::{Encrypt, Format};
 use crate::disk::{
@@ -86,7 +87,7 @@ pub fn run(config: &Config, run: Run, words: &[OsString]) -> u8 {
         return exit::USAGE;
     }
     // machinectl shall know the machine.
-    if systemd_opens() {
+    if systemd_opens() && config.base_image.is_none() {
         let mut command = nspawn(config, run);
         let image = config.output.as_os_str();
         let kind = if config.format.is_tree() {
@@ -95,10 +96,10 @@ pub fn run(config: &Config, run: Run, words: &[OsString]) -> u8 {
             "--image="
         };
         command = command.arg(option(kind, image)).arg("--settings=trusted");
-        return ended(
+        return ended(found_by_ssh(command, config, run).and_then(|command| {
             host.interactive(passed_on(command, run, words))
-                .map_err(VerbError::Command),
-        );
+                .map_err(VerbError::Command)
+        }));
     }
     // Elsewhere everything that is mounted for the container goes with this process.
     let isolated = namespace::isolate(|| {
@@ -140,7 +141,9 @@ fn run_isolated(
     } else {
         Some(attach(config, host)?)
     };
-    let root: &Path = attached.as_ref().map_or(&config.output, |a| a.path());
+    let image: &Path = attached.as_ref().map_or(&config.output, |a| a.path());
+    let stacked = Stacked::open(config, image, Path::new(PRIVATE), host)?;
+    let root = stacked.as_ref().map_or(image, Stacked::path);
     let mut command = nspawn(config, run)
         .args(["--register=no", "--keep-unit"])
         .arg(option("--directory=", root.as_os_str()));
@@ -163,9 +166,13 @@ fn run_isolated(
     } else {
         command = command.arg("--settings=no");
     }
+    command = found_by_ssh(command, config, run)?;
     let status = host
         .interactive(passed_on(command, run, words))
         .map_err(VerbError::Command)?;
+    if let Some(stacked) = stacked {
+        stacked.close()?;
+    }
     if let Some(attached) = attached {
         attached
             .close()
@@ -252,6 +259,15 @@ fn nspawn(config: &Config, run: Run) -> Command {
         }
     }
     command
+}
+
+/// Lets `mkosi ssh` find a container that boots.
+fn found_by_ssh(command: Command, config: &Config, run: Run) -> Result<Command, VerbError> {
+    if run == Run::Boot && config.ssh {
+        ssh::announce::container(command, config)
+    } else {
+        Ok(command)
+    }
 }
 
 fn passed_on(command: Command, run: Run, words: &[OsString]) -> Command {

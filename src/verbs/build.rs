@@ -196,6 +196,10 @@ fn existing_output(config: &Config, plan: Option<&Plan>, names: &Artifacts) -> O
         outputs.push(names.image().to_owned());
     }
     outputs.extend(plan.into_iter().flat_map(|plan| plan.outputs(names)));
+    if plan.is_some_and(Plan::has_ssh_key) && !names.ssh_key().exists() {
+        // A key that is there is used; half of one is in the way.
+        outputs.push(names.ssh_public_key());
+    }
     outputs
         .into_iter()
         .find(|path| fs::symlink_metadata(path).is_ok())
@@ -368,7 +372,10 @@ fn locked(
              network controls this image",
         );
     }
-    let former = artifacts(config)?;
+    // A key for ssh is for all builds.
+    let keys = [names.ssh_key(), names.ssh_public_key()];
+    let mut former = artifacts(config)?;
+    former.retain(|path| !keys.contains(path));
     let build = Build {
         plan: &prepared.plan,
         context: &prepared.context,

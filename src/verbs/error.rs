@@ -78,6 +78,9 @@ pub enum VerbError {
         #[source]
         source: std::io::Error,
     },
+    /// There is no way for `mkosi ssh` to a machine.
+    #[error("cannot make a way for `mkosi ssh`")]
+    Access(#[source] std::io::Error),
     /// Signals cannot be handled.
     #[error("cannot handle signals")]
     Signals(#[source] std::io::Error),

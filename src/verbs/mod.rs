@@ -11,6 +11,8 @@ mod passphrase;
 pub mod plan;
 mod plan_context;
 pub mod qemu;
+pub mod ssh;
+mod stacked;
 pub mod summary;
 pub mod terminal;
 pub mod why;
@@ -88,6 +90,7 @@ fn with_config(verb: Verb, invocation: &Invocation, context: &Context) -> u8 {
             context,
         ),
         Verb::Qemu => run_image(Run::Machine, &config, invocation, context),
+        Verb::Ssh => ssh::run(&config, &invocation.arguments),
         Verb::Genkey => genkey::run(&config, context),
         _ => build::run(&config, context, globals),
     }

@@ -10,7 +10,7 @@ use crate::cli::Globals;
 use crate::config::{self, Config, Context as ConfigContext};
 use crate::host::{Host, printable, printable_path};
 use crate::installer::{self, InstallError, Installer, Request, Site};
-use crate::plan::{self, Action, Phase, Plan};
+use crate::plan::{self, Action, BaseImage, Phase, Plan};
 
 /// Stands for the directory in which a build puts its trees together: each build makes its own.
 const WORKSPACE: &str = "WORKSPACE";
@@ -94,6 +94,12 @@ fn dry_run(config: &Config, settings: &ConfigContext) -> Result<DryRun, Vec<Verb
     let failed = |error: InstallError| vec![VerbError::Install(error)];
     let mut steps = Vec::new();
     for layer in &planned.layers {
+        steps.extend(
+            layer
+                .from
+                .as_ref()
+                .map(|base| opening(layer.kind.name(), base)),
+        );
         for action in &layer.actions {
             steps.push(step(layer.kind.name(), action, installer.as_ref()).map_err(failed)?);
         }
@@ -133,7 +139,7 @@ fn missing(config: &Config, plan: &Plan, installer: &dyn Installer, host: &Host)
     }
     for layer in &plan.layers {
         for action in &layer.actions {
-            let Action::Install(request) = action else {
+            let (Action::Install(request) | Action::ExtendBase(request)) = action else {
                 continue;
             };
             let keys = request.repositories.key_files().iter();
@@ -146,6 +152,20 @@ fn missing(config: &Config, plan: &Plan, installer: &dyn Installer, host: &Host)
         }
     }
     missing
+}
+
+/// The step that opens a base image.
+fn opening(of: &'static str, base: &BaseImage) -> Step {
+    Step {
+        of,
+        title: base.title(),
+        source: Some(printable_path(&base.path).to_string()),
+        packages: Vec::new(),
+        excluded: Vec::new(),
+        repositories: BTreeMap::new(),
+        commands: Vec::new(),
+        programs: Vec::new(),
+    }
 }
 
 fn step(
@@ -165,7 +185,9 @@ fn step(
     };
     match action {
         Action::Install(request) => fill_in(&mut step, request, installer, false)?,
-        Action::AddPackages(request) => fill_in(&mut step, request, installer, true)?,
+        Action::AddPackages(request) | Action::ExtendBase(request) => {
+            fill_in(&mut step, request, installer, true)?
+        }
         Action::RemovePackages(packages) => step.packages.clone_from(packages),
         _ => {}
     }

@@ -18,7 +18,11 @@ use crate::plan::{self, Layer, LayerIdentity};
 use crate::tree::{self, CopyOptions, Root};
 
 /// The layers of one build, the lowest first. They stay in the store while this value lives.
-pub(in crate::engine) struct Layers(Vec<Ground>);
+pub(in crate::engine) struct Layers {
+    grounds: Vec<Ground>,
+    /// The tree of a base image, which is below all of them.
+    base: Option<PathBuf>,
+}
 
 /// One layer.
 enum Ground {
@@ -76,7 +80,10 @@ impl Layers {
             progress,
             overlays,
         };
-        let mut layers = Self(Vec::with_capacity(identities.len()));
+        let mut layers = Self {
+            grounds: Vec::with_capacity(identities.len()),
+            base: work.site.base.clone(),
+        };
         for (index, (layer, identity)) in plan.layers.iter().zip(identities).enumerate() {
             let (ground, reused) = match work.find(identity)? {
                 Some(held) => (Ground::Kept(held), true),
@@ -86,7 +93,7 @@ impl Layers {
                 Uses::add(&held.path, &output)?;
                 work.progress.layer_ready(identity.kind.name(), reused);
             }
-            layers.0.push(ground);
+            layers.grounds.push(ground);
         }
         Ok(layers)
     }
@@ -94,16 +101,17 @@ impl Layers {
     /// The trees of the lowest `count` layers, the uppermost first, as far as they are needed.
     pub fn lowers(&self, count: usize) -> Vec<PathBuf> {
         let mut lowers = Vec::new();
-        for ground in self.0.iter().take(count).rev() {
+        for ground in self.grounds.iter().take(count).rev() {
             let (tree, whole) = match ground {
                 Ground::Kept(held) => (held.tree(), held.record.whole),
                 Ground::Unkept { tree, whole, .. } => (tree.clone(), *whole),
             };
             lowers.push(tree);
             if whole {
-                break;
+                return lowers;
             }
         }
+        lowers.extend(self.base.clone());
         lowers
     }
 }

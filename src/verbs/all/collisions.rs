@@ -100,6 +100,9 @@ fn claims(target: &Target, plan: &Plan) -> Claims {
     if plan.makes_image() {
         writes.push(names.image().to_owned());
     }
+    if plan.has_ssh_key() {
+        writes.push(names.ssh_key());
+    }
     writes.extend(kept_by_scripts(config).map(|(directory, _)| directory.to_owned()));
     // Checksums that are not this image's own are left alone.
     let common = [names.checksums(), names.signature()];

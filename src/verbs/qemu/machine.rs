@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use crate::host::Command;
+use crate::tree::ssh::{KEYS_PORT, LINK_ADDRESS, LINK_HARDWARE, LINK_HOST, LINK_NETWORK};
 
 /// A virtual machine.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +33,19 @@ pub struct Machine<'a> {
     pub secure: bool,
     /// The host's end of a network link of its own.
     pub tap: Option<&'a str>,
+    /// How `mkosi ssh` reaches it, if it does.
+    pub ssh: Option<Access<'a>>,
     /// Words for the kernel's command line, where the image lets somebody else add any.
     pub kernel_words: Option<&'a str>,
+}
+
+/// How a machine's ssh server is reached from this host.
+#[derive(Clone, Copy, Debug)]
+pub struct Access<'a> {
+    /// The port of this host's own address that leads there.
+    pub port: u16,
+    /// Where the machine's public host keys are written.
+    pub keys: &'a Path,
 }
 
 impl Machine<'_> {
@@ -80,6 +92,9 @@ impl Machine<'_> {
             None => "user,model=virtio-net-pci".to_owned(),
         };
         command = command.args(["-nic", &network]);
+        if let Some(access) = self.ssh {
+            command = ssh_link(command, access);
+        }
         // The guest's first serial console is the terminal, together with qemu's own prompt.
         command = command.args(["-serial", "mon:stdio"]);
         if self.headless {
@@ -95,6 +110,23 @@ impl Machine<'_> {
         }
         command.args(words)
     }
+}
+
+/// A network link for nothing but ssh, from this host alone, and a serial port by which the machine
+/// tells its public host keys. The link is one more than others, which stay as they are.
+fn ssh_link(command: Command, access: Access<'_>) -> Command {
+    let link = format!(
+        "user,id=mkosi-ssh,restrict=on,ipv6=off,net={LINK_NETWORK},host={LINK_HOST},\
+         dhcpstart={LINK_ADDRESS},hostfwd=tcp:127.0.0.1:{}-{LINK_ADDRESS}:22",
+        access.port
+    );
+    let card = format!("virtio-net-pci,netdev=mkosi-ssh,romfile=,mac={LINK_HARDWARE}");
+    let port = format!("virtserialport,chardev=mkosi-ssh-keys,name={KEYS_PORT}");
+    command
+        .args(["-netdev", &link, "-device", &card])
+        .arg("-chardev")
+        .arg(option("file,id=mkosi-ssh-keys,path=", access.keys))
+        .args(["-device", "virtio-serial-pci", "-device", &port])
 }
 
 /// An option that ends in a path: a comma in it would begin the next one.
@@ -139,6 +171,7 @@ mod tests {
             firmware: None,
             secure: false,
             tap: None,
+            ssh: None,
             kernel_words: None,
         }
     }
@@ -162,6 +195,10 @@ mod tests {
             firmware: Some((Path::new("/code"), Path::new("/vars"))),
             secure: true,
             tap: Some("vt-image"),
+            ssh: Some(Access {
+                port: 4321,
+                keys: Path::new("/keys"),
+            }),
             kernel_words: Some("console=ttyS0"),
             ..machine()
         };
@@ -173,6 +210,9 @@ mod tests {
             "unit=1,file=/vars",
             "format=qcow2,snapshot=on,file=",
             "-nic tap,ifname=vt-image,script=no,downscript=no",
+            "restrict=on,ipv6=off,net=192.0.2.0/24,",
+            "hostfwd=tcp:127.0.0.1:4321-192.0.2.15:22 -device virtio-net-pci,netdev=mkosi-ssh",
+            "-chardev file,id=mkosi-ssh-keys,path=/keys -device virtio-serial-pci",
             "type=11,value=io.systemd.stub.kernel-cmdline-extra=console=ttyS0",
         ] {
             assert!(line.contains(part), "{part} in {line}");

@@ -1,5 +1,6 @@
 //! `mkosi qemu`: the image in a virtual machine, its console on the caller's terminal.
 
+mod access;
 mod firmware;
 mod kvm;
 mod machine;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
+use self::access::Access;
 use self::machine::Machine;
 use super::{VerbError, exit, terminal};
 use crate::boot::{read_certificate, variables};
@@ -82,6 +84,7 @@ fn start(config: &Config, context: &Context, words: &[OsString]) -> Result<i32, 
             "KernelCommandLine= has no {console}: an image with a systemd before 254 prints little here"
         ));
     }
+    let access = config.ssh.then(Access::open).transpose()?;
     let tap = config.network_veth.then(|| link(config));
     let machine = Machine {
         program: &program,
@@ -99,11 +102,18 @@ fn start(config: &Config, context: &Context, words: &[OsString]) -> Result<i32, 
             .map(|store| (store.code.as_path(), store.path.as_path())),
         secure: config.secure_boot && firmware.is_some(),
         tap: tap.as_deref(),
+        ssh: access.as_ref().map(|access| machine::Access {
+            port: access.port,
+            keys: &access.keys,
+        }),
         kernel_words: silent.then_some(console.as_str()),
     };
     let mut command = machine.command(words);
     if let Some(store) = firmware.map(|store| store.memory) {
         command = command.inherit(store);
+    }
+    if let Some(access) = access {
+        command = access.tell(command, config)?;
     }
     host.interactive(command).map_err(VerbError::Command)
 }

@@ -1,0 +1,458 @@
+//! What differs between two trees, as a tree of its own: the upper layer of an overlay whose lower layer
+//! is the first of them.
+//!
+//! What is gone is a character device 0:0 there, as overlayfs itself writes it. Times do not count:
+//! programs write files anew without changing them.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use rustix::fs::{FileType, Mode, OFlags, makedev, mknodat, open, openat, readlinkat};
+use rustix::io::{Errno, Result};
+
+use super::copy::{CopyOptions, Select, copy_tree};
+use super::error::TreeError;
+use super::listing::{DIRECTORY, Entry, list, open_child};
+use super::root::Root;
+use super::shown::shown;
+use super::stat::{Kind, Metadata};
+use super::xattrs::{self, Of};
+use crate::host::{Cancel, Report};
+
+/// Directories whose content is the running system's.
+const OF_RUNNING_SYSTEM: [&str; 5] = ["dev", "proc", "run", "sys", "tmp"];
+/// Directories nested deeper are refused, as copying them would be.
+const MAX_DEPTH: usize = 400;
+
+/// What was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Files, links and directories that are new or changed, directories above them included.
+    pub entries: u64,
+    /// Names that are gone.
+    pub removed: u64,
+}
+
+/// Fills the empty tree `target` with what makes `tree` of `base`: faithful copies of what is new or
+/// changed, and the marks of overlayfs for what is gone.
+///
+/// # Errors
+/// When something cannot be read or written. Marks cannot be written on an overlay.
+pub fn copy_changes(
+    base: &Path,
+    tree: &Path,
+    target: &Root,
+    report: &dyn Report,
+    cancel: &Cancel,
+) -> std::result::Result<Changes, TreeError> {
+    let top = |path: &Path| {
+        open(path, DIRECTORY, Mode::empty())
+            .map_err(|e| TreeError::io("read the directory", shown(path), e))
+    };
+    let found = Comparison { cancel }.directories((&top(base)?, &top(tree)?), Path::new(""), 0);
+    let found = found.map_err(|(path, e)| {
+        TreeError::io("compare with the base image", shown(tree.join(path)), e)
+    })?;
+    if cancel.is_cancelled() {
+        return Err(TreeError::Cancelled);
+    }
+    let passed: HashSet<&Path> = found.passed.iter().map(PathBuf::as_path).collect();
+    let added: HashSet<&Path> = found.added.iter().map(PathBuf::as_path).collect();
+    let options = CopyOptions {
+        select: &|path, _| {
+            let mut above = path.ancestors();
+            if passed.contains(path) || above.any(|path| added.contains(path)) && !is_running(path)
+            {
+                Select::Copy
+            } else {
+                Select::Skip
+            }
+        },
+        ..CopyOptions::faithful(None)
+    };
+    let copied = copy_tree(target, tree, Path::new(""), &options, report, cancel)?;
+    for path in &found.removed {
+        mark(target, path)?;
+    }
+    Ok(Changes {
+        entries: copied.entries,
+        removed: found.removed.len() as u64,
+    })
+}
+
+/// Says in the upper layer that a name of the lower one is gone.
+fn mark(target: &Root, path: &Path) -> std::result::Result<(), TreeError> {
+    let above = path.parent().unwrap_or(Path::new(""));
+    let name = path.file_name().unwrap_or_default();
+    let directory = target.open_dir(above)?;
+    let meta = Metadata::of(&directory);
+    mknodat(
+        &directory,
+        name,
+        FileType::CharacterDevice,
+        Mode::empty(),
+        makedev(0, 0),
+    )
+    .and_then(|()| meta)
+    .and_then(|meta| rustix::fs::futimens(&directory, &super::stat::times(meta.mtime)))
+    .map_err(|e| target.failed("write that it is gone:", path, e))
+}
+
+/// Whether a path is what a directory of the running system holds.
+fn is_running(path: &Path) -> bool {
+    let mut parts = path.components();
+    let first = parts.next().map(|part| part.as_os_str().to_owned());
+    parts.next().is_some() && first.is_some_and(|first| is_of_running_system(&first))
+}
+
+fn is_of_running_system(name: &OsStr) -> bool {
+    OF_RUNNING_SYSTEM.iter().any(|known| name == *known)
+}
+
+/// What differs below one directory, by paths from the top.
+#[derive(Default)]
+struct Found {
+    /// New or changed, with all that is in it.
+    added: Vec<PathBuf>,
+    /// Directories of both trees on the way to something that differs, or that differ themselves.
+    passed: Vec<PathBuf>,
+    removed: Vec<PathBuf>,
+}
+
+type Failed = (PathBuf, Errno);
+
+struct Comparison<'a> {
+    cancel: &'a Cancel,
+}
+
+impl Comparison<'_> {
+    /// Compares what two directories hold: that of the base, and that of the tree.
+    fn directories(
+        &self,
+        (base, tree): (&OwnedFd, &OwnedFd),
+        path: &Path,
+        depth: usize,
+    ) -> std::result::Result<Found, Failed> {
+        let failed = |e| (path.to_owned(), e);
+        if depth == MAX_DEPTH {
+            return Err(failed(Errno::NAMETOOLONG));
+        }
+        if self.cancel.is_cancelled() {
+            return Ok(Found::default());
+        }
+        let before = list(base).map_err(failed)?;
+        let after = list(tree).map_err(failed)?;
+        // Both are in byte order.
+        let in_list = |entries: &[Entry], name: &OsStr| {
+            entries.binary_search_by(|entry| entry.name.as_os_str().cmp(name))
+        };
+        let mut found = Found {
+            removed: before
+                .iter()
+                .filter(|entry| in_list(&after, &entry.name).is_err())
+                .map(|entry| path.join(&entry.name))
+                .collect(),
+            ..Found::default()
+        };
+        let (base, tree) = (base.as_fd(), tree.as_fd());
+        let parts: Vec<Found> = after
+            .par_iter()
+            .with_min_len(8)
+            .map(|entry| {
+                let below = path.join(&entry.name);
+                let known = in_list(&before, &entry.name).is_ok();
+                if !known {
+                    return Ok(Found {
+                        added: vec![below],
+                        ..Found::default()
+                    });
+                }
+                let pair = (base, tree);
+                self.names(pair, &entry.name, &below, depth)
+                    .map_err(|failed| match failed {
+                        Problem::Here(e) => (below.clone(), e),
+                        Problem::Below(failed) => failed,
+                    })
+            })
+            .collect::<std::result::Result<_, Failed>>()?;
+        for part in parts {
+            found.added.extend(part.added);
+            found.passed.extend(part.passed);
+            found.removed.extend(part.removed);
+        }
+        Ok(found)
+    }
+
+    /// Compares what has one name in both.
+    fn names(
+        &self,
+        (base, tree): (std::os::fd::BorrowedFd<'_>, std::os::fd::BorrowedFd<'_>),
+        name: &OsStr,
+        path: &Path,
+        depth: usize,
+    ) -> std::result::Result<Found, Problem> {
+        let (old, new) = (Metadata::at(base, name)?, Metadata::at(tree, name)?);
+        let replaced = || Found {
+            added: vec![path.to_owned()],
+            ..Found::default()
+        };
+        if old.kind != new.kind {
+            return Ok(replaced());
+        }
+        let alike = (old.mode, old.uid, old.gid) == (new.mode, new.uid, new.gid);
+        if new.kind == Kind::Directory {
+            let (old, new) = (open_child(base, name)?, open_child(tree, name)?);
+            let alike = alike && attributes(Of::fd(&old))? == attributes(Of::fd(&new))?;
+            let mut found = if depth == 0 && is_of_running_system(name) {
+                Found::default()
+            } else {
+                self.directories((&old, &new), path, depth + 1)
+                    .map_err(Problem::Below)?
+            };
+            let differs =
+                !(found.added.is_empty() && found.passed.is_empty() && found.removed.is_empty());
+            if differs || !alike {
+                found.passed.push(path.to_owned());
+            }
+            return Ok(found);
+        }
+        let same = alike
+            && attributes(Of::name(&base, name))? == attributes(Of::name(&tree, name))?
+            && match new.kind {
+                Kind::File => old.size == new.size && same_content(base, tree, name)?,
+                Kind::Symlink => {
+                    readlinkat(base, name, Vec::new())? == readlinkat(tree, name, Vec::new())?
+                }
+                _ => (old.device, old.is_block_device) == (new.device, new.is_block_device),
+            };
+        Ok(if same { Found::default() } else { replaced() })
+    }
+}
+
+/// Where something could not be read.
+enum Problem {
+    Here(Errno),
+    Below(Failed),
+}
+
+impl From<Errno> for Problem {
+    fn from(e: Errno) -> Self {
+        Self::Here(e)
+    }
+}
+
+fn attributes(of: Of<'_>) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+    let mut names = xattrs::names(of)?;
+    names.retain(|name| xattrs::is_general(name) && !xattrs::is_of_overlay(name));
+    names.sort_unstable();
+    let values = names.into_iter().map(|name| {
+        let value = xattrs::get(of, &name)?;
+        Ok((name.into_bytes(), value))
+    });
+    values.collect()
+}
+
+/// Compares two files of the same length.
+fn same_content(
+    base: std::os::fd::BorrowedFd<'_>,
+    tree: std::os::fd::BorrowedFd<'_>,
+    name: &OsStr,
+) -> Result<bool> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut files =
+        [base, tree].map(|directory| openat(directory, name, flags, Mode::empty()).map(File::from));
+    let [Ok(old), Ok(new)] = &mut files else {
+        let [old, new] = files;
+        return old.and(new).map(|_| false);
+    };
+    let (mut a, mut b) = (vec![0; 128 << 10], vec![0; 128 << 10]);
+    loop {
+        let read = fill(old, &mut a)?;
+        if fill(new, &mut b)? != read || a[..read] != b[..read] {
+            return Ok(false);
+        }
+        if read < a.len() {
+            return Ok(true);
+        }
+    }
+}
+
+/// Reads until the buffer is full or the file ends.
+fn fill(file: &mut File, buffer: &mut [u8]) -> Result<usize> {
+    let mut at = 0;
+    while at < buffer.len() {
+        match file.read(&mut buffer[at..]) {
+            Ok(0) => break,
+            Ok(size) => at += size,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Errno::from_io_error(&e).unwrap_or(Errno::IO)),
+        }
+    }
+    Ok(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
+
+    use super::*;
+    use crate::host::Quiet;
+
+    struct Trees {
+        dir: tempfile::TempDir,
+    }
+
+    impl Trees {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            for name in ["base", "tree", "target"] {
+                fs::create_dir(dir.path().join(name)).unwrap();
+            }
+            Self { dir }
+        }
+
+        fn at(&self, path: &str) -> PathBuf {
+            self.dir.path().join(path)
+        }
+
+        fn write(&self, path: &str, text: &str) -> &Self {
+            fs::create_dir_all(self.at(path).parent().unwrap()).unwrap();
+            fs::write(self.at(path), text).unwrap();
+            self
+        }
+
+        fn both(&self, path: &str, text: &str) -> &Self {
+            self.write(&format!("base/{path}"), text);
+            self.write(&format!("tree/{path}"), text)
+        }
+
+        fn changes(&self) -> std::result::Result<(Changes, Vec<String>), TreeError> {
+            let target = Root::open(self.at("target")).unwrap();
+            let (base, tree) = (self.at("base"), self.at("tree"));
+            let changes = copy_changes(&base, &tree, &target, &Quiet, &Cancel::default())?;
+            let top = self.at("target");
+            let mut names: Vec<String> = walkdir::WalkDir::new(&top)
+                .min_depth(1)
+                .into_iter()
+                .map(|entry| {
+                    let entry = entry.unwrap();
+                    let path = entry.path().strip_prefix(&top).unwrap().to_owned();
+                    let gone = entry.file_type().is_char_device();
+                    format!("{}{}", path.display(), if gone { " gone" } else { "" })
+                })
+                .collect();
+            names.sort();
+            Ok((changes, names))
+        }
+    }
+
+    #[test]
+    fn what_is_the_same_is_left_out() {
+        let trees = Trees::new();
+        trees
+            .both("etc/same", "x")
+            .both("usr/lib/a", "a")
+            .both("usr/lib/b", "b");
+        trees
+            .write("tree/usr/lib/b", "B")
+            .write("tree/opt/new/file", "n");
+        trees
+            .both("run/x", "x")
+            .write("tree/run/y", "y")
+            .write("tree/tmp/z", "z");
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+        File::open(trees.at("tree/etc/same"))
+            .unwrap()
+            .set_modified(later)
+            .unwrap();
+        fs::create_dir_all(trees.at("base/var/log")).unwrap();
+        fs::create_dir_all(trees.at("tree/var/log")).unwrap();
+        fs::set_permissions(trees.at("tree/var/log"), Permissions::from_mode(0o700)).unwrap();
+        let (changes, names) = trees.changes().unwrap();
+        assert_eq!(
+            names,
+            [
+                "opt",
+                "opt/new",
+                "opt/new/file",
+                "tmp",
+                "usr",
+                "usr/lib",
+                "usr/lib/b",
+                "var",
+                "var/log"
+            ]
+        );
+        assert_eq!(changes.removed, 0);
+        let mode = fs::metadata(trees.at("target/var/log")).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn what_is_gone_is_marked_where_marks_can_be_made() {
+        let trees = Trees::new();
+        trees.both("etc/keep", "x").write("base/etc/gone", "x");
+        trees
+            .write("base/usr/dir/a", "a")
+            .write("base/usr/file", "f");
+        trees.write("tree/usr/file/now-a-directory", "f");
+        match trees.changes() {
+            Ok((changes, names)) => {
+                assert_eq!(
+                    names,
+                    [
+                        "etc",
+                        "etc/gone gone",
+                        "usr",
+                        "usr/dir gone",
+                        "usr/file",
+                        "usr/file/now-a-directory"
+                    ]
+                );
+                assert_eq!(changes.removed, 2);
+                let mark = fs::symlink_metadata(trees.at("target/etc/gone")).unwrap();
+                assert_eq!(mark.rdev(), 0);
+            }
+            // Only root may make devices.
+            Err(error) => {
+                assert!(!rustix::process::geteuid().is_root(), "{error}");
+                assert!(error.to_string().contains("etc/gone"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn links_kinds_and_long_files_are_compared() {
+        let trees = Trees::new();
+        let long = "x".repeat(300 << 10);
+        trees
+            .both("a/long", &long)
+            .both("a/longer", &long)
+            .both("a/kind", "k");
+        let mut other = long.into_bytes();
+        other[299 << 10] = b'y';
+        fs::write(trees.at("tree/a/longer"), other).unwrap();
+        fs::remove_file(trees.at("tree/a/kind")).unwrap();
+        for (link, base, tree) in [("same", "x", "x"), ("other", "x", "y"), ("kind", "", "k")] {
+            if !base.is_empty() {
+                symlink(base, trees.at("base/a").join(link)).unwrap();
+            }
+            symlink(tree, trees.at("tree/a").join(link)).unwrap();
+        }
+        let (_, names) = trees.changes().unwrap();
+        assert_eq!(names, ["a", "a/kind", "a/longer", "a/other"]);
+    }
+
+    #[test]
+    fn equal_trees_leave_nothing() {
+        let trees = Trees::new();
+        trees.both("etc/same", "x").both("usr/lib/a", "a");
+        assert_eq!(trees.changes().unwrap(), (Changes::default(), Vec::new()));
+    }
+}
