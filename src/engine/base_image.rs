@@ -118,6 +118,16 @@ impl BaseTree {
     }
 }
 
+/// Checks that packages can be added to the tree.
+pub(super) fn check_packages(site: &Site<'_>) -> Result<(), StepError> {
+    if tree::has_package_database(&Root::open(&site.tree)?)? {
+        return Ok(());
+    }
+    let base = site.build.plan.base_image();
+    let path = base.map(|base| base.path.clone()).unwrap_or_default();
+    Err(EngineError::NoPackageDatabase { path }.into())
+}
+
 /// Makes the tree one of what differs from the base image.
 pub(super) fn keep_changes(
     docs: bool,

@@ -80,6 +80,16 @@ pub enum EngineError {
         /// The base image.
         path: PathBuf,
     },
+    /// A base image that does not know its packages.
+    #[error(
+        "the base image {} has no package database, so that no package can be added to it; build it with \
+         CleanPackageMetadata=no",
+        printable_path(path)
+    )]
+    NoPackageDatabase {
+        /// The base image.
+        path: PathBuf,
+    },
     /// A base image of another distribution than packages come from.
     #[error(
         "the base image {} is {found}, and packages of {distribution} cannot be added to it: set \

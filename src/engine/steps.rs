@@ -54,7 +54,9 @@ pub(super) fn perform(
             return copy(source, &root()?, host);
         }
         Action::Install(request) => return install(request, site, host),
-        Action::AddPackages(request) | Action::ExtendBase(request) => {
+        Action::AddPackages(request) => return add_packages(request, site, host),
+        Action::ExtendBase(request) => {
+            base_image::check_packages(site)?;
             return add_packages(request, site, host);
         }
         Action::Prepare(script) => scripts::prepare(script, &site.tree, host)?,

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use rustix::fs::{FileType, Mode, OFlags, makedev, mknodat, open, openat, readlinkat};
+use rustix::fs::{FileType, Mode, OFlags, futimens, makedev, mknodat, open, openat, readlinkat};
 use rustix::io::{Errno, Result};
 
 use super::copy::{CopyOptions, Select, copy_tree};
@@ -20,7 +20,7 @@ use super::error::TreeError;
 use super::listing::{DIRECTORY, Entry, list, open_child};
 use super::root::Root;
 use super::shown::shown;
-use super::stat::{Kind, Metadata};
+use super::stat::{Kind, Metadata, times};
 use super::xattrs::{self, Of};
 use crate::host::{Cancel, Report};
 
@@ -90,17 +90,14 @@ fn mark(target: &Root, path: &Path) -> std::result::Result<(), TreeError> {
     let above = path.parent().unwrap_or(Path::new(""));
     let name = path.file_name().unwrap_or_default();
     let directory = target.open_dir(above)?;
-    let meta = Metadata::of(&directory);
-    mknodat(
-        &directory,
-        name,
-        FileType::CharacterDevice,
-        Mode::empty(),
-        makedev(0, 0),
-    )
-    .and_then(|()| meta)
-    .and_then(|meta| rustix::fs::futimens(&directory, &super::stat::times(meta.mtime)))
-    .map_err(|e| target.failed("write that it is gone:", path, e))
+    let write = || {
+        let before = Metadata::of(&directory)?;
+        let device = makedev(0, 0);
+        let kind = FileType::CharacterDevice;
+        mknodat(&directory, name, kind, Mode::empty(), device)?;
+        futimens(&directory, &times(before.mtime))
+    };
+    write().map_err(|e| target.failed("write the mark of what is gone at", path, e))
 }
 
 /// Whether a path is what a directory of the running system holds.
@@ -246,7 +243,10 @@ impl From<Errno> for Problem {
     }
 }
 
-fn attributes(of: Of<'_>) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+/// An extended attribute: its name and its value.
+type Attribute = (Vec<u8>, Option<Vec<u8>>);
+
+fn attributes(of: Of<'_>) -> Result<Vec<Attribute>> {
     let mut names = xattrs::names(of)?;
     names.retain(|name| xattrs::is_general(name) && !xattrs::is_of_overlay(name));
     names.sort_unstable();

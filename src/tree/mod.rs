@@ -49,7 +49,7 @@ pub use listing::Entry;
 pub use machine_id::{parse_machine_id, set_machine_id};
 pub use os_release::set_image_version;
 pub use overlay::add_tree;
-pub use package_managers::{CleanPackageMetadata, remove_package_metadata};
+pub use package_managers::{CleanPackageMetadata, has_package_database, remove_package_metadata};
 pub use password::{RootPassword, set_root_password};
 pub use root::Root;
 pub use size::{TreeSize, measure};

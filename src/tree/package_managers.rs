@@ -136,6 +136,19 @@ pub fn remove_package_metadata(
     Ok(())
 }
 
+/// Whether anything in the image says which packages are installed.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn has_package_database(root: &Root) -> Result<bool, TreeError> {
+    for database in PACKAGE_MANAGERS.iter().flat_map(|m| m.databases) {
+        if root.is_dir(database)? && !root.list(database)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn has_program(root: &Root, manager: &PackageManager) -> Result<bool, TreeError> {
     for program in manager.programs {
         if root.is_file(program)? {
