@@ -205,13 +205,27 @@ fn root_base_image_of_every_form() {
 
     // From a disk image to an archive and to a disk image, without a package of one's own.
     let image = fs::read(project.path().join("disk.raw")).unwrap();
-    let flags = ["--base-image=disk.raw", "-t", "tar", "--xz=no"];
+    // With a build script, with and without cached trees.
+    project.script(
+        "build",
+        "#!/bin/sh -e\ntest ! -e /etc/added\nrm /etc/debian_version\n\
+         mkdir -p $DESTDIR/etc\necho built > $DESTDIR/etc/built\n",
+    );
+    let base = [
+        "--base-image=disk.raw",
+        "--build-script=build",
+        "--build-sources=extra",
+    ];
+    let mut flags = base.to_vec();
+    flags.extend(["-t", "tar", "--xz=no", "--incremental=no"]);
     project.run(&top(&flags)).succeeds();
     let listing = tool("tar", &["--list", "--verbose", "--file", &path("top")]);
     let marks: Vec<&str> = listing.lines().filter(|l| l.starts_with('c')).collect();
     assert_eq!(marks.len(), 2, "{listing}");
     assert!(marks.iter().all(|mark| mark.contains(" 0,0 ")), "{marks:?}");
-    let flags = ["--base-image=disk.raw", "-t", "gpt_ext4"];
+    assert!(listing.contains("etc/built"), "{listing}");
+    let mut flags = base.to_vec();
+    flags.extend(["-t", "gpt_ext4"]);
     project.run(&top(&flags)).succeeds();
     is_whole(&project, &flags);
     let now = fs::read(project.path().join("disk.raw")).unwrap();

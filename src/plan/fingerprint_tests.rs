@@ -115,6 +115,15 @@ const MATTERS: &[Case] = &[
         |f| f.directory("p/mkosi.skeleton/etc/empty"),
         "both",
     ),
+    ("ssh server", |f| f.args("--ssh"), "both"),
+    (
+        "base image",
+        |f| {
+            f.project_file("base/etc/os-release", "ID=debian", 0o644)
+                .args("--base-image=base")
+        },
+        "both",
+    ),
     (
         "another skeleton tree",
         |f| f.project_file("mkosi.skeleton.tar", "not read here", 0o644),

@@ -82,7 +82,8 @@ pub(super) fn find(config: &Config) -> Result<Option<Running>, VerbError> {
         .map_err(failed)?
         .flatten()
         .filter_map(|entry| Process::read(entry.file_name().to_str()?.parse().ok()?))
-        .filter(|process| own.contains(&process.user))
+        // What others say is not believed. A container's first process may be anybody's.
+        .map(|process| process.believed_if_of(&own))
         .collect();
     Ok(among(&processes, &image))
 }
@@ -126,6 +127,15 @@ impl Process {
             image: variable(IMAGE),
             access: variable(ACCESS),
         })
+    }
+
+    /// The process without what it says, unless it is one of these users'.
+    fn believed_if_of(mut self, users: &[u32]) -> Self {
+        if !users.contains(&self.user) {
+            self.image = None;
+            self.access = None;
+        }
+        self
     }
 }
 
@@ -193,6 +203,10 @@ mod tests {
             first,
         ];
         let found = |image: &str| among(&processes, Path::new(image));
+        let others = processes
+            .clone()
+            .map(|process| process.believed_if_of(&[1]));
+        assert_eq!(among(&others, Path::new("/a/tree")), None);
         assert_eq!(
             found("/a/image.raw"),
             Some(Running::Virtual {

@@ -253,3 +253,19 @@ fn quoted(path: &Path) -> OsString {
     bytes.push(b'"');
     OsString::from_vec(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_in_settings_of_ssh() {
+        for (path, expected) in [
+            ("/a/image.ssh", "\"/a/image.ssh\""),
+            ("/a b/50%", "\"/a b/50%%\""),
+            ("/a\"b\\c", "\"/a\\\"b\\\\c\""),
+        ] {
+            assert_eq!(quoted(Path::new(path)), OsString::from(expected));
+        }
+    }
+}
