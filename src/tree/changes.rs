@@ -97,7 +97,12 @@ fn mark(target: &Root, path: &Path) -> std::result::Result<(), TreeError> {
         mknodat(&directory, name, kind, Mode::empty(), device)?;
         futimens(&directory, &times(before.mtime))
     };
-    write().map_err(|e| target.failed("write the mark of what is gone at", path, e))
+    write().map_err(|e| match e {
+        Errno::PERM => TreeError::NoMarks {
+            path: target.place(path),
+        },
+        e => target.failed("write the mark of what is gone at", path, e),
+    })
 }
 
 /// Whether a path is what a directory of the running system holds.

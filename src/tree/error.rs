@@ -52,6 +52,15 @@ pub enum TreeError {
          distribution's package of one to Packages="
     )]
     NoSshServer,
+    /// What is gone cannot be told from what did not change.
+    #[error(
+        "cannot write at {path} that it is gone: that takes a device file, which root may make, but on no \
+         overlay; choose another WorkspaceDirectory="
+    )]
+    NoMarks {
+        /// What is gone, where the changes are collected.
+        path: String,
+    },
     /// A removal came upon a mount point.
     #[error("will not remove {path}: something is mounted there")]
     MountPoint {
