@@ -196,14 +196,19 @@ fn root_ssh_into_a_container() {
     }
 
     // The same key for the next image, from the same tree with packages.
+    project.file("tree.ssh.pub", "ssh-ed25519 AAAA other\n");
     let run = project.run(&["-f"]);
     run.succeeds()
+        .says("is not the public half of")
         .says("with the key of earlier builds")
         .says("cache hit");
     assert_eq!(key, fs::read(path("tree.ssh")).unwrap());
     project.mode("tree.ssh", 0o640);
     project.run(&["-f"]).exits(1).says("nobody else can read");
     project.mode("tree.ssh", 0o600);
+    fs::remove_file(path("tree.ssh.pub")).unwrap();
+    project.run(&["-f"]).succeeds();
+    assert!(path("tree.ssh.pub").exists());
 
     let machine = Machine::start(&project, &["--network-veth", "boot"]);
     let run = ssh(&project, &["cat", "/etc/hostname"]);

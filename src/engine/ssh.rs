@@ -8,7 +8,7 @@ use std::path::Path;
 use super::artifacts::stage;
 use super::site::Site;
 use super::{EngineError, StepError};
-use crate::host::{Command, Host, Stdout};
+use crate::host::{Command, CommandError, Host, Stdout, printable_path};
 use crate::tree::{self, Root};
 
 /// The program that makes keys, and tells the public half of one.
@@ -31,9 +31,18 @@ pub(super) fn set_up(site: &mut Site<'_>, host: &Host) -> Result<String, StepErr
         }
         Err(error) => return Err(EngineError::path("look at", &key)(error).into()),
     };
-    if names.ssh_public_key().symlink_metadata().is_err() {
-        let path = stage(site, &names.ssh_public_key())?;
-        write(&path, 0o644, public.as_bytes())?;
+    match fs::read_to_string(names.ssh_public_key()) {
+        Ok(text) if words(&text) == words(&public) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let path = stage(site, &names.ssh_public_key())?;
+            write(&path, 0o644, public.as_bytes())?;
+        }
+        // ssh looks at it first, and offers no other.
+        _ => host.report.warn(&format!(
+            "{} is not the public half of {}: remove it, or ssh will not use the key",
+            printable_path(names.ssh_public_key()),
+            printable_path(&key)
+        )),
     }
     tree::set_up_ssh(&Root::open(&site.tree)?, &public, host.report.as_ref())?;
     Ok(note.to_owned())
@@ -66,7 +75,12 @@ fn public_half(key: &Path, host: &Host) -> Result<String, StepError> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn failed(source: crate::host::CommandError) -> StepError {
+/// The kind and the key of a public key's line, without its comment.
+fn words(line: &str) -> Vec<&str> {
+    line.split_ascii_whitespace().take(2).collect()
+}
+
+fn failed(source: CommandError) -> StepError {
     EngineError::SshKey { source }.into()
 }
 

@@ -76,7 +76,30 @@ pub fn collisions(targets: &[(&Target, &Plan)]) -> Vec<String> {
             }
         }
     }
-    found.into_iter().map(|(_, _, message)| message).collect()
+    let found = found.into_iter().map(|(_, _, message)| message);
+    found.chain(based_on_each_other(targets)).collect()
+}
+
+/// Images that begin from what others of the same run write: they could find the old one, the new one,
+/// or half of it gone.
+fn based_on_each_other(targets: &[(&Target, &Plan)]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (target, _) in targets {
+        let Some(base) = target.config.base_image.as_deref().map(real) else {
+            continue;
+        };
+        for (other, plan) in targets {
+            if plan.makes_image() && base.starts_with(real(&other.config.output)) {
+                found.push(format!(
+                    "{} begins from {}, which {} writes; build that one first, and this one without --all",
+                    printable_path(&target.file),
+                    printable_path(&base),
+                    printable_path(&other.file)
+                ));
+            }
+        }
+    }
+    found
 }
 
 /// Directories that the build script of a configuration fills, with their settings. The build
@@ -245,5 +268,9 @@ mod tests {
                 format!("a and b collide: what one writes would be inside the other's @/out{HINT}");
             assert_eq!(collide(one, two), Some(expected), "{one} {two}");
         }
+        let expected = "b begins from @/out/a, which a writes; build that one first, and this one \
+                        without --all";
+        let (one, two) = ("-t directory -o @/out/a", "-o @/b --base-image=@/link/a");
+        assert_eq!(collide(one, two).as_deref(), Some(expected));
     }
 }
