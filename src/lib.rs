@@ -10,6 +10,7 @@ pub mod config;
 pub mod disk;
 pub mod distro;
 pub mod engine;
+pub mod frontend;
 pub mod host;
 pub mod installer;
 pub mod output;

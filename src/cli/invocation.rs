@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::config::Request;
 use crate::config::values::keyword::keywords;
+use crate::tree::adapt::Role;
 
 keywords! {
     /// What to do.
@@ -28,6 +29,12 @@ keywords! {
         Qemu = "qemu",
         /// Logs in to the running image.
         Ssh = "ssh",
+        /// Prints a secret.
+        Secret = "secret",
+        /// Reveals all secrets.
+        Secrets = "secrets",
+        /// Records the modes of files, or applies them.
+        Modes = "modes",
         /// Makes a key to sign with.
         Genkey = "genkey",
         /// Explains the command line.
@@ -77,13 +84,31 @@ impl Verb {
             Self::Genkey,
             "Make a key and a certificate for SecureBoot; -f: in place of those that are there",
         ),
+        (Self::Secret, "Print the secret of this name"),
+        (
+            Self::Secrets,
+            "reveal DIR: write all secrets to files in a directory, for --revealed",
+        ),
+        (
+            Self::Modes,
+            "record: note the modes of the trees' files, which git does not keep; apply: set them",
+        ),
         (Self::Help, "Print this text"),
     ];
 
-    /// Whether words after the verb are passed on to something else.
+    /// Whether words after the verb mean something.
     #[must_use]
-    pub const fn passes_arguments_on(self) -> bool {
-        matches!(self, Self::Shell | Self::Boot | Self::Qemu | Self::Ssh)
+    pub const fn takes_arguments(self) -> bool {
+        matches!(
+            self,
+            Self::Shell
+                | Self::Boot
+                | Self::Qemu
+                | Self::Ssh
+                | Self::Secret
+                | Self::Secrets
+                | Self::Modes
+        )
     }
 }
 
@@ -120,6 +145,8 @@ pub struct Globals {
     pub progress: Progress,
     /// Say more.
     pub verbose: bool,
+    /// Keep the working directory of a build that fails.
+    pub keep: bool,
 }
 
 impl Default for Globals {
@@ -133,8 +160,20 @@ impl Default for Globals {
             json: false,
             progress: Progress::Auto,
             verbose: false,
+            keep: false,
         }
     }
+}
+
+/// What only a call as `makeimg` can say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Makeimg {
+    /// The words that are no options: directories with input files, or where the image goes.
+    pub directories: Vec<PathBuf>,
+    /// What counts instead of the `format` of an IMGBUILD.
+    pub format: Option<String>,
+    /// The input files to list, by their roles, instead of building.
+    pub list: Vec<Role>,
 }
 
 /// A command line that was understood.
@@ -148,4 +187,6 @@ pub struct Invocation {
     pub request: Request,
     /// The other options.
     pub globals: Globals,
+    /// Set where the program was called as `makeimg`.
+    pub makeimg: Option<Makeimg>,
 }

@@ -4,10 +4,12 @@ mod command;
 mod error;
 mod help;
 mod invocation;
+mod makeimg;
 mod options;
 mod parse;
 
 pub use error::CliError;
 pub use help::help;
-pub use invocation::{Globals, Invocation, Progress, Verb};
+pub use invocation::{Globals, Invocation, Makeimg, Progress, Verb};
+pub use makeimg::{help as makeimg_help, is_makeimg, parse_makeimg};
 pub use parse::parse;

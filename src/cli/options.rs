@@ -14,6 +14,7 @@ pub(super) enum Id {
     Json,
     Progress,
     Verbose,
+    Keep,
     Version,
     Help,
 }
@@ -123,6 +124,11 @@ pub(super) static OPTIONS: &[GlobalOption] = &[
             "verbose",
             "Say more; with summary: where each value came from",
         ),
+    ),
+    switch(
+        Id::Keep,
+        "keep",
+        "Keep the working directory of a build that fails, to look into",
     ),
     switch(Id::Version, "version", "Print the version"),
     short('h', switch(Id::Help, "help", "Print this text")),

@@ -62,6 +62,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Cli
                         Progress::from_word(&value).map_err(|why| bad(why.to_string()))?;
                 }
                 Id::Verbose => globals.verbose = yes()?,
+                Id::Keep => globals.keep = yes()?,
                 Id::Version => instead = yes()?.then_some(Verb::Version).or(instead),
                 Id::Help => instead = yes()?.then_some(Verb::Help).or(instead),
             }
@@ -74,6 +75,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Cli
         arguments,
         request,
         globals,
+        makeimg: None,
     })
 }
 
@@ -132,7 +134,7 @@ fn verb(matches: &ArgMatches) -> Result<(Verb, Vec<OsString>), CliError> {
         .cloned()
         .collect();
     match arguments.first() {
-        Some(word) if !verb.passes_arguments_on() && verb != Verb::Help => {
+        Some(word) if !verb.takes_arguments() && verb != Verb::Help => {
             Err(CliError::ExtraArgument {
                 verb,
                 word: Excerpt(&word.to_string_lossy()).to_string(),
@@ -242,6 +244,7 @@ mod tests {
             json: true,
             progress: Progress::Plain,
             verbose: true,
+            keep: false,
         };
         assert_eq!(invocation.globals, globals);
         assert_eq!(parsed("--json=no").unwrap().globals, Globals::default());

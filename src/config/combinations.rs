@@ -9,6 +9,12 @@ use super::values::{Architecture, BootProtocol, Encrypt, Format, SourceTransfer}
 /// Reports settings that cannot be combined, and those that are dangerous.
 pub(super) fn check(config: &Config, found: &mut Findings) {
     let format = config.format;
+    if format == Format::Custom && !config.project.imgbuild().is_some_and(|i| i.custom) {
+        found.conflict(format!(
+            "{} is for an IMGBUILD with the functions setup and cleanup",
+            quoted(config, "Format")
+        ));
+    }
     if config.bootable && !format.is_disk() {
         found.conflict(format!(
             "{} needs a disk image: Format={format} has no partition for a boot loader",

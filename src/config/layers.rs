@@ -9,7 +9,7 @@ use super::spec::Section;
 use super::suggest;
 use super::table::Assignment;
 use super::values::{Place, Shape, boolean};
-use super::{Context, Row};
+use super::{Context, PresetValue, Row};
 
 /// What a flag says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,35 @@ pub(super) fn from_flags(flags: &[FlagValue], context: &Context, found: &mut Fin
                 format!("={}", Excerpt(given.unwrap_or_default()))
             };
             found.conflict(format!("{}{shown}: {why}", Escaped(&flag.flag)));
+        }
+    }
+    layer
+}
+
+/// The layer of a shell file.
+pub(super) fn from_preset(
+    values: &[PresetValue],
+    context: &Context,
+    found: &mut Findings,
+) -> Layer {
+    let mut layer = Layer::default();
+    for value in values {
+        let Some(row) = settings::find(value.setting).map(|index| &SETTINGS[index]) else {
+            continue;
+        };
+        let assignment = Assignment {
+            text: &value.text,
+            place: Place::File,
+            origin: value.origin.clone(),
+        };
+        if let Err(why) = (row.assign)(&mut layer, &assignment, context) {
+            let origin = value.origin.clone();
+            found.error(ConfigError::value(
+                origin,
+                row.spec.name,
+                Some(&value.text),
+                why,
+            ));
         }
     }
     layer

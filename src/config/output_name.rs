@@ -62,7 +62,7 @@ fn default_name(config: &Config) -> OsString {
         name.push_str(version);
     }
     name.push_str(match config.format {
-        Format::Directory | Format::Subvolume => "",
+        Format::Directory | Format::Subvolume | Format::Custom => "",
         Format::Tar => ".tar",
         Format::PlainSquashfs => ".squashfs",
         _ if config.qcow2 => ".qcow2",
@@ -77,7 +77,13 @@ fn default_name(config: &Config) -> OsString {
 /// A name that promises another compression than the file will have helps nobody.
 fn misleading_suffix(config: &Config, found: &mut Findings) {
     let name = config.output.to_string_lossy();
-    let promised = [CompressOutput::Xz, CompressOutput::Zstd, CompressOutput::Gz]
+    let all = [
+        CompressOutput::Xz,
+        CompressOutput::Zstd,
+        CompressOutput::Gz,
+        CompressOutput::Bz2,
+    ];
+    let promised = all
         .into_iter()
         .find(|compressor| name.ends_with(compressor.suffix()));
     if let Some(promised) = promised.filter(|promised| config.compress_output != Some(*promised)) {

@@ -12,7 +12,7 @@ use super::settings::{Layer, SETTINGS};
 use super::spec::Auto;
 use super::table::{Assignment, Row};
 use super::values::{Place, Secret, Value as _};
-use super::{Config, Context, git_tree};
+use super::{Config, Context, ImageSh, Imgbuild, ShellProject, git_tree};
 
 /// The passphrase of encrypted partitions; it has no setting.
 const PASSPHRASE: &str = "mkosi.passphrase";
@@ -30,6 +30,22 @@ pub struct Project {
     pub settings_files: Vec<PathBuf>,
     /// `mkosi.passphrase`, if it is there.
     pub passphrase: Option<PathBuf>,
+    /// The shell file that describes it in place of settings files.
+    pub shell: Option<ShellProject>,
+}
+
+impl Project {
+    /// The project's `IMGBUILD`.
+    #[must_use]
+    pub fn imgbuild(&self) -> Option<&Imgbuild> {
+        self.shell.as_ref().and_then(ShellProject::imgbuild)
+    }
+
+    /// The project's `image.sh`.
+    #[must_use]
+    pub fn image_sh(&self) -> Option<&ImageSh> {
+        self.shell.as_ref().and_then(ShellProject::image_sh)
+    }
 }
 
 /// Sets what nobody set and what a file of the project stands for.

@@ -17,6 +17,8 @@ pub(super) fn resolve(config: &mut Config, context: &Context, found: &mut Findin
         .trace("Distribution")
         .is_some_and(|trace| trace.origins.is_empty())
         && context.host_distribution().is_none()
+        // It installs no distribution that this program would have to know.
+        && config.project.image_sh().is_none()
     {
         found.conflict(format!(
             "this host's distribution ({}) is not one that can be built; set Distribution",

@@ -22,7 +22,7 @@ settings! { (cx)
     /// The distribution to install
     distribution: Distribution = cx.host_distribution().unwrap_or(Distribution::Debian)
         => distribution("Distribution", "distribution").short('d').default_text("the host's")
-            .later("this distribution").unless(|c| crate::distro::facts(c.distribution).is_some());
+            .later("this distribution").unless(|c| crate::distro::facts(c.distribution).is_some() || c.project.image_sh().is_some());
     /// The release of the distribution: a number or a code name
     release: String = cx.default_release(distribution)
         => distribution("Release", "release").short('r').default_text("the host's, or a current one");
@@ -244,6 +244,9 @@ settings! { (cx)
     /// Packages to remove at the end
     remove_packages: Vec<String> = Vec::new()
         => packages("RemovePackages", "remove-package").also_flags(&["remove-packages"]);
+    /// Take what comes of a template although it printed an error
+    warn_only: bool = false
+        => packages("WarnOnly", "warn-only");
     /// Variables for scripts; NAME alone passes on the caller's
     environment: Variables = Variables::default()
         => packages("Environment", "environment");
@@ -314,6 +317,12 @@ settings! { (cx)
     /// Directories to look for programs in, before those of PATH; $VARIABLES are put in
     extra_search_paths: SearchPaths = SearchPaths::default()
         => host("ExtraSearchPaths", "extra-search-paths").also_flags(&["extra-search-path"]);
+    /// The directory of the project's secrets: commands that print them
+    secrets: Option<PathBuf> = None
+        => host("Secrets", "secrets").auto(Auto::Directory("secrets"));
+    /// Use secrets that mkosi secrets reveal wrote to this directory
+    revealed: Option<PathBuf> = None
+        => host("Revealed", "revealed");
     /// Show a virtual machine's serial console instead of a window
     qemu_headless: bool = false
         => host("QemuHeadless", "qemu-headless").not_for_builds();

@@ -44,6 +44,13 @@ pub(super) fn manifest(manifest: &Manifest, site: &mut Site<'_>) -> Result<Strin
     Ok(format!("{} packages", list.packages().len()))
 }
 
+pub(super) fn packages(manifest: &Manifest, site: &mut Site<'_>) -> Result<String, StepError> {
+    let list = list(manifest, site)?;
+    let path = stage(site, &site.build.names.packages())?;
+    write(&path, |file| list.write_lines(file))?;
+    Ok(String::new())
+}
+
 pub(super) fn changelog(manifest: &Manifest, site: &mut Site<'_>) -> Result<String, StepError> {
     let log = output::Changelog::read(&list(manifest, site)?, &site.tree)?;
     let path = stage(site, &site.build.names.changelog())?;

@@ -15,6 +15,7 @@ mod project;
 mod publish;
 mod run;
 mod scratch;
+mod shell;
 mod site;
 mod ssh;
 mod steps;

@@ -19,8 +19,10 @@ pub(super) fn run(
     progress: &Progress,
 ) -> Result<(), BuildError> {
     match site.build.caching {
-        Some(caching) => on_cached_layers(caching, workspace, site, host, progress),
-        None => on_new_layers(workspace, site, host, progress),
+        Some(caching) if !site.build.plan.layers.is_empty() => {
+            on_cached_layers(caching, workspace, site, host, progress)
+        }
+        _ => on_new_layers(workspace, site, host, progress),
     }
 }
 

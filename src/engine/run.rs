@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::site::{Build, Site};
 use super::{Artifact, EngineError, Progress, Staging, StepError, Workspace, phases, steps};
-use crate::host::Host;
+use crate::host::{self, Host};
 use crate::plan::{Action, Phase};
 
 /// Why a build ended without an image.
@@ -71,7 +71,16 @@ fn run_steps(
             site.staging.retire(name)?;
         }
     }
-    phases::run(&workspace, &mut site, host, progress)?;
+    if let Err(error) = phases::run(&workspace, &mut site, host, progress) {
+        if build.keep && !host.cancel.is_cancelled() {
+            drop(site);
+            let kept = host::printable_path(workspace.keep());
+            host.report.warn(&format!(
+                "--keep: the working directory of the build is {kept}"
+            ));
+        }
+        return Err(error);
+    }
     let step = progress.begin("Publishing");
     let artifacts = site.staging.publish(host)?;
     workspace.close()?;

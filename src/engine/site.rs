@@ -29,6 +29,8 @@ pub struct Build<'a> {
     pub passphrase: Option<&'a Passphrase>,
     /// How artifacts are published.
     pub publish: PublishOptions,
+    /// Whether the working directory stays when the build fails.
+    pub keep: bool,
     /// Artifacts of earlier builds, which go unless this one replaces them.
     pub former: &'a [PathBuf],
     /// Who signs the checksums, where the plan says so.

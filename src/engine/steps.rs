@@ -6,15 +6,16 @@ use std::path::Path;
 
 use super::file_systems::{self, content};
 use super::site::Site;
-use super::{EngineError, artifacts, base_image, boot, disk_image, project, ssh};
+use super::{EngineError, artifacts, base_image, boot, disk_image, project, shell, ssh};
 use crate::boot::BootError;
 use crate::disk::DiskError;
 use crate::host::{Host, Quiet, Report};
 use crate::installer::{self, InstallError, Request};
 use crate::output::{self, OutputError};
-use crate::plan::{Action, CleanUp, Image, PlanError, RootPassword, TreeSource};
+use crate::plan::{Action, CleanUp, Image, Patches, PlanError, RootPassword, TreeSource};
 use crate::scripts::sources::SourcesError;
-use crate::scripts::{self, ScriptError};
+use crate::scripts::{self, ScriptError, templates};
+use crate::tree::adapt::content_only;
 use crate::tree::{self, CleanPackageMetadata, CopyOptions, Root, TreeError};
 
 /// Why a step failed.
@@ -53,6 +54,11 @@ pub(super) fn perform(
         Action::CopySkeleton(source) | Action::CopyExtra(source) => {
             return copy(source, &root()?, host);
         }
+        Action::ApplyPatches(patches) => return apply_patches(patches, &root()?),
+        Action::RenderTemplates(wanted) => {
+            let count = templates::render(wanted, &root()?, &site.scratch, host)?;
+            return Ok(counted(count, "template", "templates"));
+        }
         Action::Install(request) => return install(request, site, host),
         Action::AddPackages(request) => return add_packages(request, site, host),
         Action::ExtendBase(request) => {
@@ -76,6 +82,10 @@ pub(super) fn perform(
         Action::SetAutologin => tree::set_autologin(&root()?)?,
         Action::SetUpSsh => return ssh::set_up(site, host),
         Action::Postinst(script) => scripts::postinst(script, &site.tree, host)?,
+        Action::InstallImage(install) => shell::install_image(install, site, host)?,
+        Action::CopyFiles(files) => return shell::copy_files(files, site, host),
+        Action::RunFunction(function) => scripts::run_inside(function, &site.tree, host)?,
+        Action::SetPasswords(passwords) => shell::set_passwords(passwords, site, host)?,
         Action::RemovePackages(packages) => {
             site.build
                 .installer
@@ -85,6 +95,7 @@ pub(super) fn perform(
             scripts::finalize(script, &site.tree, &site.build.context.directory, host)?;
         }
         Action::WriteManifest(manifest) => return artifacts::manifest(manifest, site),
+        Action::WritePackages(manifest) => return artifacts::packages(manifest, site),
         Action::WriteChangelog(manifest) => return artifacts::changelog(manifest, site),
         Action::PrepareBoot(plan) => return boot::prepare(plan, site, host),
         Action::CleanUp(clean_up) => clean(clean_up, site, host)?,
@@ -100,10 +111,33 @@ pub(super) fn perform(
 }
 
 fn copy(source: &TreeSource, root: &Root, host: &Host) -> Result<String, StepError> {
-    let options = CopyOptions::default();
+    let options = CopyOptions {
+        select: &content_only,
+        ..CopyOptions::default()
+    };
     let (report, cancel) = (host.report.as_ref(), &host.cancel);
     tree::add_tree(root, &source.path, &options, report, cancel)?;
     Ok(String::new())
+}
+
+fn apply_patches(patches: &Patches, root: &Root) -> Result<String, StepError> {
+    let hint = if patches.installed {
+        ""
+    } else {
+        " yet: packages are installed after skeleton trees; a patch of their files belongs into an extra tree"
+    };
+    let mut count = 0;
+    for tree in &patches.trees {
+        count += tree::apply_patches(root, tree, hint)?;
+    }
+    Ok(counted(count, "patch", "patches"))
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    }
 }
 
 fn installer_site(site: &Site<'_>) -> installer::Site {
@@ -193,10 +227,15 @@ fn clean(what: &CleanUp, site: &Site<'_>, host: &Host) -> Result<(), StepError> 
 
 fn write_image(image: &Image, site: &mut Site<'_>, host: &Host) -> Result<String, StepError> {
     let epoch = site.build.context.source_date_epoch;
+    if let Image::Custom(custom) = image {
+        return shell::custom(custom, site, host);
+    }
     let target = artifacts::image_target(site)?;
     site.image.clone_from(&target);
     match image {
         Image::Directory => finish_directory(site, &target, host)?,
+        // Written above.
+        Image::Custom(_) => {}
         Image::Tar {
             strip_selinux,
             compression,

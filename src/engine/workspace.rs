@@ -44,6 +44,12 @@ impl Workspace {
         self.path().join(name)
     }
 
+    /// Leaves the workspace where it is, under a name that no other build removes; returns that.
+    #[must_use]
+    pub fn keep(self) -> PathBuf {
+        self.scratch.keep()
+    }
+
     /// Removes the workspace now. Dropping does the same but cannot say what went wrong.
     pub fn close(self) -> Result<(), EngineError> {
         self.scratch.remove()

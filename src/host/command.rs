@@ -31,6 +31,8 @@ pub enum Stdout {
     Report,
     /// Returned to the caller.
     Capture,
+    /// As [`Stdout::Capture`], and never repeated in a message, not even in that of a failure.
+    Secret,
     /// Into an open file.
     File(File),
 }
@@ -184,7 +186,7 @@ fn shell_quote_program(program: &OsStr) -> String {
 /// What a finished command left behind.
 #[derive(Debug, Default)]
 pub struct Output {
-    /// Its standard output, with [`Stdout::Capture`].
+    /// Its standard output, with [`Stdout::Capture`] and [`Stdout::Secret`].
     pub stdout: Vec<u8>,
 }
 

@@ -18,6 +18,7 @@ pub struct Container {
     environment: Vec<(OsString, OsString)>,
     directory: Option<PathBuf>,
     dropped: Vec<&'static str>,
+    in_memory: Vec<&'static str>,
 }
 
 impl Container {
@@ -31,6 +32,7 @@ impl Container {
             environment: Vec::new(),
             directory: None,
             dropped: Vec::new(),
+            in_memory: Vec::new(),
         }
     }
 
@@ -77,7 +79,14 @@ impl Container {
         self
     }
 
-    /// Keeps the command from ever having this capability (`CAP_MKNOD`).
+    /// Puts an empty directory at this path whose files are in memory, and gone in the end.
+    #[must_use]
+    pub fn in_memory(mut self, path: &'static str) -> Self {
+        self.in_memory.push(path);
+        self
+    }
+
+    /// Keeps the command from ever having this capability (`CAP_MKNOD`), or `all` of them.
     #[must_use]
     pub fn drop_capability(mut self, name: &'static str) -> Self {
         self.dropped.push(name);
@@ -120,6 +129,9 @@ impl Container {
         }
         if !self.dropped.is_empty() {
             command = command.arg(format!("--drop-capability={}", self.dropped.join(",")));
+        }
+        for path in &self.in_memory {
+            command = command.arg(format!("--tmpfs={path}"));
         }
         if let Some(directory) = &self.directory {
             command = command.arg(option("--chdir=", directory.as_os_str()));

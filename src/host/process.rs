@@ -179,10 +179,11 @@ fn start(
     let mut streams = Streams::default();
     let (reader, writer) = pipe().map_err(io)?;
     streams.reported = Some(reader);
+    streams.secret = matches!(command.stdout, Stdout::Secret);
     match std::mem::take(&mut command.stdout) {
         // One pipe for both: lines stay in the order in which they were printed.
         Stdout::Report => process.stdout(writer.try_clone().map_err(io)?),
-        Stdout::Capture => {
+        Stdout::Capture | Stdout::Secret => {
             let (reader, writer) = pipe().map_err(io)?;
             streams.capture = Some(reader);
             process.stdout(writer)
@@ -301,7 +302,7 @@ impl Drop for Running {
 }
 
 fn failed(command: String, status: ExitStatus, streams: &Streams) -> CommandError {
-    let tail = if streams.lines.tail.is_empty() {
+    let tail = if streams.lines.tail.is_empty() && !streams.secret {
         Tail::of(&streams.captured).to_text()
     } else {
         streams.lines.tail.to_text()

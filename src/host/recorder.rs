@@ -126,7 +126,7 @@ impl Runner for Recorder {
             source,
         };
         match &command.stdout {
-            Stdout::Capture => return Ok(Output { stdout: printed }),
+            Stdout::Capture | Stdout::Secret => return Ok(Output { stdout: printed }),
             Stdout::File(file) => std::io::Write::write_all(&mut &*file, &printed).map_err(io)?,
             Stdout::Report => {
                 for line in String::from_utf8_lossy(&printed).lines() {

@@ -35,6 +35,8 @@ pub(super) struct Streams {
     pub(super) lines: Lines,
     pub(super) capture: Option<File>,
     pub(super) captured: Vec<u8>,
+    /// What is captured must not be shown.
+    pub(super) secret: bool,
     /// The pipe to the command, what it is given, and how much of that it has.
     input: Option<(File, Vec<u8>, usize)>,
 }

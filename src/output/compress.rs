@@ -4,6 +4,7 @@
 
 use std::io::{self, Read, Write};
 
+use bzip2::write::BzEncoder;
 use serde::Serialize;
 
 use super::gzip::GzipWriter;
@@ -21,6 +22,8 @@ pub enum Compression {
     Zstd,
     /// gzip.
     Gz,
+    /// bzip2, on one processor: nobody should choose it any more.
+    Bz2,
 }
 
 impl Compression {
@@ -31,6 +34,7 @@ impl Compression {
             Self::Xz => "xz",
             Self::Zstd => "zstd",
             Self::Gz => "gzip",
+            Self::Bz2 => "bzip2",
         }
     }
 
@@ -41,6 +45,7 @@ impl Compression {
             Self::Xz => ".xz",
             Self::Zstd => ".zst",
             Self::Gz => ".gz",
+            Self::Bz2 => ".bz2",
         }
     }
 
@@ -49,6 +54,7 @@ impl Compression {
     pub const fn default_level(self) -> u32 {
         match self {
             Self::Xz | Self::Gz => 6,
+            Self::Bz2 => 9,
             Self::Zstd => 3,
         }
     }
@@ -57,7 +63,7 @@ impl Compression {
     #[must_use]
     pub const fn highest_level(self) -> u32 {
         match self {
-            Self::Xz | Self::Gz => 9,
+            Self::Xz | Self::Gz | Self::Bz2 => 9,
             Self::Zstd => 19,
         }
     }
@@ -71,6 +77,7 @@ enum Inner<W: Write> {
     Xz(Box<XzWriter<W>>),
     Zstd(Box<ZstdWriter<W>>),
     Gz(Box<GzipWriter<W>>),
+    Bz2(Box<BzEncoder<W>>),
 }
 
 impl<W: Write> Compressor<W> {
@@ -95,6 +102,10 @@ impl<W: Write> Compressor<W> {
             Compression::Gz => {
                 Inner::Gz(Box::new(GzipWriter::new(inner, level, threads as usize)?))
             }
+            Compression::Bz2 => {
+                let level = bzip2::Compression::new(level.max(1));
+                Inner::Bz2(Box::new(BzEncoder::new(inner, level)))
+            }
         }))
     }
 
@@ -104,6 +115,7 @@ impl<W: Write> Compressor<W> {
             Inner::Xz(writer) => writer.finish(),
             Inner::Zstd(writer) => writer.finish(),
             Inner::Gz(writer) => writer.finish(),
+            Inner::Bz2(writer) => writer.finish(),
         }
     }
 }
@@ -114,6 +126,7 @@ impl<W: Write> Write for Compressor<W> {
             Inner::Xz(writer) => writer.write(bytes),
             Inner::Zstd(writer) => writer.write(bytes),
             Inner::Gz(writer) => writer.write(bytes),
+            Inner::Bz2(writer) => writer.write(bytes),
         }
     }
 
@@ -129,6 +142,7 @@ impl<W: Write> WriteZeros for Compressor<W> {
             Inner::Xz(writer) => writer.zeros(count),
             Inner::Zstd(writer) => writer.zeros(count),
             Inner::Gz(writer) => writer.zeros(count),
+            Inner::Bz2(writer) => io::copy(&mut io::repeat(0).take(count), writer).map(drop),
         }
     }
 }
@@ -159,7 +173,12 @@ pub fn pump(from: &mut impl Read, to: &mut impl Write, total: u64, host: &Host) 
 mod tests {
     use super::*;
 
-    const ALL: [Compression; 3] = [Compression::Xz, Compression::Zstd, Compression::Gz];
+    const ALL: [Compression; 4] = [
+        Compression::Xz,
+        Compression::Zstd,
+        Compression::Gz,
+        Compression::Bz2,
+    ];
 
     fn sample() -> Vec<u8> {
         (0..20_u32 << 20)
@@ -182,6 +201,7 @@ mod tests {
             Compression::Xz => Box::new(liblzma::read::XzDecoder::new(packed)),
             Compression::Zstd => Box::new(zstd::Decoder::new(packed).unwrap()),
             Compression::Gz => Box::new(flate2::read::GzDecoder::new(packed)),
+            Compression::Bz2 => Box::new(bzip2::read::BzDecoder::new(packed)),
         };
         reader.read_to_end(&mut data).unwrap();
         data

@@ -111,6 +111,21 @@ impl Manifest {
         &self.packages
     }
 
+    /// Writes a line for each package: its name, a blank, its version, and its architecture behind
+    /// another one.
+    pub fn write_lines(&self, mut to: impl Write) -> io::Result<()> {
+        for package in &self.packages {
+            let Package {
+                name,
+                version,
+                architecture,
+                ..
+            } = package;
+            writeln!(to, "{name} {version} {architecture}")?;
+        }
+        Ok(())
+    }
+
     /// Writes the manifest as JSON: two spaces deep, a newline at the end.
     pub fn write(&self, mut to: impl Write) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut to, self)?;

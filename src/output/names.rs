@@ -5,9 +5,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// Suffixes of a compressed image.
-const COMPRESSED: [&str; 3] = [".xz", ".zst", ".gz"];
+const COMPRESSED: [&str; 4] = [".xz", ".zst", ".gz", ".bz2"];
 /// Suffixes of an image's form, below the compression's.
-const FORMS: [&str; 3] = [".raw", ".tar", ".qcow2"];
+const FORMS: [&str; 4] = [".raw", ".tar", ".qcow2", ".img"];
 
 /// Everything that belongs to one output, by name.
 ///
@@ -129,6 +129,12 @@ impl Artifacts {
         self.output.with_file_name("SHA256SUMS")
     }
 
+    /// The packages, a line for each.
+    #[must_use]
+    pub fn packages(&self) -> PathBuf {
+        self.companion(".packages")
+    }
+
     /// The signature of the checksums.
     #[must_use]
     pub fn signature(&self) -> PathBuf {
@@ -151,6 +157,7 @@ impl Artifacts {
             self.changelog(),
             self.ssh_key(),
             self.ssh_public_key(),
+            self.packages(),
             self.bmap(),
             self.checksums(),
             self.signature(),
@@ -167,7 +174,7 @@ impl Artifacts {
 /// `image.raw.xz` → `image`; a name that is nothing but suffixes stays whole.
 fn stem(name: &OsStr) -> &OsStr {
     let mut rest = name.as_bytes();
-    for suffixes in [COMPRESSED, FORMS] {
+    for suffixes in [&COMPRESSED, &FORMS] {
         let shorter = suffixes
             .iter()
             .find_map(|suffix| rest.strip_suffix(suffix.as_bytes()));

@@ -249,6 +249,7 @@ mod tests {
                 Compression::Xz => Box::new(liblzma::read::XzDecoder::new(&packed[..])),
                 Compression::Zstd => Box::new(zstd::Decoder::new(&packed[..]).unwrap()),
                 Compression::Gz => Box::new(flate2::read::GzDecoder::new(&packed[..])),
+                Compression::Bz2 => Box::new(bzip2::read::BzDecoder::new(&packed[..])),
             };
             reader.read_to_end(&mut data).unwrap();
             assert!(data == vec![42; 5_000_000]);

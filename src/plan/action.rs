@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{Boot, Image, Reading};
+use crate::config::Password;
 use crate::config::values::Secret;
 use crate::installer::Request;
+use crate::scripts::secrets::SecretSource;
 use crate::scripts::sources::Sources;
-use crate::scripts::{BuildScript, Script};
+use crate::scripts::templates::Templates;
+use crate::scripts::{BuildScript, Function, Script};
 
 /// Everything a build can do, with all that is needed to do it.
 #[derive(Debug, Serialize)]
@@ -17,6 +20,10 @@ pub enum Action {
     PrepareTree(Request),
     /// Copies a skeleton tree in.
     CopySkeleton(TreeSource),
+    /// Applies the patches of trees that were copied.
+    ApplyPatches(Patches),
+    /// Renders the templates of trees that were copied.
+    RenderTemplates(Templates),
     /// Installs the packages.
     Install(Request),
     /// Installs more packages into a tree that was filled before.
@@ -47,12 +54,22 @@ pub enum Action {
     SetUpSsh,
     /// Runs the post-installation script inside.
     Postinst(Script),
+    /// Runs a function of a shell file on the host, confined, which fills the tree.
+    InstallImage(InstallImage),
+    /// Copies files of a project in.
+    CopyFiles(CopyFiles),
+    /// Runs a function of a shell file inside.
+    RunFunction(Function),
+    /// Gives users the passwords that are secrets.
+    SetPasswords(Passwords),
     /// Takes packages out again.
     RemovePackages(Vec<String>),
     /// Runs the finalize script on the host.
     Finalize(Script),
     /// Writes the list of packages.
     WriteManifest(Manifest),
+    /// Writes the names and versions of the packages, a line for each.
+    WritePackages(Manifest),
     /// Writes the latest changes of the packages.
     WriteChangelog(Manifest),
     /// Makes initrds, and collects what boots the image.
@@ -83,6 +100,46 @@ pub enum Action {
 pub struct TreeSource {
     /// Its path on the host.
     pub path: PathBuf,
+}
+
+/// Patches to apply.
+#[derive(Clone, Debug, Serialize)]
+pub struct Patches {
+    /// The trees that hold them.
+    pub trees: Vec<PathBuf>,
+    /// Whether packages are there already.
+    pub installed: bool,
+}
+
+/// A run of the function that fills the tree.
+#[derive(Clone, Debug, Serialize)]
+pub struct InstallImage {
+    /// The function.
+    pub function: Function,
+    /// The project's directory, which it can read.
+    pub source: PathBuf,
+    /// Where it sees the tree.
+    pub tree: PathBuf,
+}
+
+/// Files of a project to copy in.
+#[derive(Clone, Debug, Serialize)]
+pub struct CopyFiles {
+    /// When, for people.
+    pub stage: &'static str,
+    /// The directory that all of them are in.
+    pub source: PathBuf,
+    /// Paths in there, with their paths in the image.
+    pub files: Vec<(PathBuf, PathBuf)>,
+}
+
+/// Passwords to set.
+#[derive(Clone, Debug, Serialize)]
+pub struct Passwords {
+    /// Where the secrets come from.
+    pub secrets: SecretSource,
+    /// Users, with the secrets that are their passwords.
+    pub users: Vec<Password>,
 }
 
 /// A run of the build script.
@@ -167,6 +224,8 @@ impl Action {
         match self {
             Self::PrepareTree(_) => "Preparing the tree".into(),
             Self::CopySkeleton(tree) => format!("Copying skeleton {}", tree.shown()),
+            Self::ApplyPatches(_) => "Applying patches".into(),
+            Self::RenderTemplates(_) => "Rendering templates".into(),
             Self::Install(request) => {
                 format!(
                     "Installing {} {}",
@@ -189,9 +248,14 @@ impl Action {
             Self::SetAutologin => "Setting up automatic login".into(),
             Self::SetUpSsh => "Setting up ssh".into(),
             Self::Postinst(script) => running("post-installation script", script),
+            Self::InstallImage(install) => format!("Running {}", install.function.name),
+            Self::CopyFiles(files) => format!("Copying {} files", files.stage),
+            Self::RunFunction(function) => format!("Running {}", function.name),
+            Self::SetPasswords(_) => "Setting passwords".into(),
             Self::RemovePackages(_) => "Removing packages".into(),
             Self::Finalize(script) => running("finalize script", script),
             Self::WriteManifest(_) => "Listing packages".into(),
+            Self::WritePackages(_) => "Listing packages by line".into(),
             Self::WriteChangelog(_) => "Collecting change logs".into(),
             Self::PrepareBoot(_) => "Making the initrd".into(),
             Self::CleanUp(_) => "Cleaning up".into(),

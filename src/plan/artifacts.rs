@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Action, Disk, Image, Plan};
 use crate::config::Config;
-use crate::config::values::CompressOutput;
+use crate::config::values::{CompressOutput, Format};
 use crate::output::{Artifacts, Compression};
 
 /// What one reading of the image yields.
@@ -41,6 +41,7 @@ pub(super) fn compression(config: &Config) -> Option<Compression> {
         CompressOutput::Xz => Compression::Xz,
         CompressOutput::Zstd => Compression::Zstd,
         CompressOutput::Gz => Compression::Gz,
+        CompressOutput::Bz2 => Compression::Bz2,
     })
 }
 
@@ -49,7 +50,8 @@ pub(super) fn compression(config: &Config) -> Option<Compression> {
 pub(super) fn actions(config: &Config) -> Vec<Action> {
     let mut actions = Vec::new();
     let disk = config.format.is_disk();
-    let one_file = !config.format.is_tree() && config.format != crate::config::values::Format::Tar;
+    let one_file =
+        !matches!(config.format, Format::Tar | Format::Custom) && !config.format.is_tree();
     if disk && config.qcow2 {
         actions.push(Action::ConvertImage);
     }
@@ -89,7 +91,9 @@ impl Plan {
     #[must_use]
     pub fn makes_image(&self) -> bool {
         let mut actions = self.steps.iter().map(|step| &step.action);
-        actions.any(|action| matches!(action, Action::WriteImage(_)))
+        actions.any(|action| {
+            matches!(action, Action::WriteImage(image) if !matches!(image, super::Image::Custom(_)))
+        })
     }
 
     /// Whether the image is compressed by a step of its own.
@@ -118,7 +122,10 @@ impl Plan {
     #[must_use]
     pub fn outputs(&self, names: &Artifacts) -> Vec<PathBuf> {
         let outputs = |action: &Action| match action {
+            // Nobody knows what its functions write.
+            Action::WriteImage(Image::Custom(_)) => Vec::new(),
             Action::WriteImage(Image::Disk(disk)) => self.beside_disk(disk, names),
+            Action::WritePackages(_) => vec![names.packages()],
             Action::WriteManifest(_) => vec![names.manifest()],
             Action::WriteChangelog(_) => vec![names.changelog()],
             Action::ReadImage(reading) if reading.map => vec![names.bmap()],

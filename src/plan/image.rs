@@ -4,13 +4,14 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::partitions::{Wanted, wanted};
-use super::{Context, PlanError, artifacts, derived_uuid};
+use super::{Context, PlanError, artifacts, derived_uuid, functions};
 use crate::config::Config;
 use crate::config::values::{Compression, Format};
 use crate::disk::btrfs::{self, Btrfs};
 use crate::disk::squashfs::{self, Squashfs};
 use crate::disk::{Architecture, DiskSpec, FileSystem, Seed};
 use crate::output;
+use crate::scripts::Function;
 
 /// The output's form.
 #[derive(Clone, Debug, Serialize)]
@@ -31,6 +32,8 @@ pub enum Image {
         /// What it is compressed with.
         compression: Option<output::Compression>,
     },
+    /// What the project's own functions make of it.
+    Custom(Custom),
     /// A disk image.
     Disk(Disk),
     /// A file system without a partition table.
@@ -40,6 +43,15 @@ pub enum Image {
         /// Its identifier, where it has any.
         uuid: Uuid,
     },
+}
+
+/// The functions `setup` and `cleanup` of a shell file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Custom {
+    /// Prepares a place for the tree.
+    pub setup: Function,
+    /// Makes the output of it, and tidies up.
+    pub cleanup: Function,
 }
 
 /// A disk image before its tree is known.
@@ -67,6 +79,7 @@ impl Image {
     pub fn title(&self) -> &'static str {
         match self {
             Self::Directory => "Finishing the directory",
+            Self::Custom(_) => "Running setup and cleanup",
             Self::Subvolume { .. } => "Making the subvolume",
             Self::Tar { .. } => "Writing the archive",
             Self::Disk(_) => "Writing the disk image",
@@ -86,6 +99,7 @@ impl Image {
     pub(super) fn tools(&self) -> Vec<String> {
         match self {
             Self::Directory | Self::Subvolume { .. } => Vec::new(),
+            Self::Custom(custom) => vec![custom.setup.shell.program().to_owned()],
             Self::Tar { .. } => vec!["tar".to_owned()],
             // An architecture without partition types was refused when the plan was made.
             Self::Disk(disk) => disk.spec().map(|spec| spec.tools()).unwrap_or_default(),
@@ -138,6 +152,7 @@ pub(super) fn image(
 ) -> Option<Image> {
     let image = match config.format {
         Format::Directory => Image::Directory,
+        Format::Custom => Image::Custom(custom(config)),
         Format::Subvolume => Image::Subvolume {
             compress: in_btrfs(config.compress),
             read_only: config.read_only,
@@ -169,6 +184,14 @@ pub(super) fn image(
     Some(image)
 }
 
+fn custom(config: &Config) -> Custom {
+    let function = |name| functions::of_imgbuild(config, name);
+    Custom {
+        setup: function("setup"),
+        cleanup: function("cleanup"),
+    }
+}
+
 fn disk(config: &Config, context: &Context) -> Disk {
     Disk {
         architecture: config.architecture.as_str().to_owned(),
@@ -192,7 +215,7 @@ pub(super) fn file_system(config: &Config) -> FileSystem {
             compress: in_squashfs(config.compress),
             program: config.mksquashfs.clone(),
         }),
-        Format::GptExt4 | Format::Directory | Format::Tar => FileSystem::Ext4,
+        Format::GptExt4 | Format::Directory | Format::Tar | Format::Custom => FileSystem::Ext4,
     }
 }
 

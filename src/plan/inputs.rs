@@ -58,6 +58,12 @@ pub(super) fn inputs(layer: &Layer) -> Result<Vec<Input>, PlanError> {
                     files: source_trees::describe(&tree.path)?,
                 });
             }
+            // They are among the files of the skeleton trees; that they count is one more input.
+            Action::ApplyPatches(_) => inputs.push(Input::new("patches", "applied")),
+            Action::RenderTemplates(templates) => {
+                inputs.push(Input::new("templates", "rendered"));
+                environment(&templates.environment, &mut inputs);
+            }
             Action::Install(request) | Action::ExtendBase(request) => {
                 inputs.push(Input::new("Packages", request.packages.join(" ")));
                 installation(request, &mut inputs)?;
@@ -103,10 +109,18 @@ fn installation(request: &Request, inputs: &mut Vec<Input>) -> Result<(), PlanEr
 
 fn prepare(script: &Script, inputs: &mut Vec<Input>) -> Result<(), PlanError> {
     inputs.push(Input::new("PrepareScript", content(&script.path)?));
-    for (name, value) in &script.environment {
-        inputs.push(Input::new(format!("Environment, {name}"), value));
-    }
+    environment(&script.environment, inputs);
     Ok(())
+}
+
+fn environment(variables: &[(String, String)], inputs: &mut Vec<Input>) {
+    for (name, value) in variables {
+        let input = Input::new(format!("Environment, {name}"), value);
+        // Templates and the script have the same.
+        if !inputs.contains(&input) {
+            inputs.push(input);
+        }
+    }
 }
 
 fn yes_or_no(value: bool) -> String {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::adapt;
 use super::packages::Requests;
 use super::phases::{script, trees};
 use super::{Action, BaseImage, Phase};
@@ -41,6 +42,10 @@ pub struct Layer {
 
 /// The layers of a configuration, the lowest first.
 pub(super) fn layers(config: &Config, requests: Requests) -> Vec<Layer> {
+    if config.project.image_sh().is_some() {
+        // Nobody knows what its functions depend on.
+        return Vec::new();
+    }
     let mut layers = vec![Layer {
         kind: LayerKind::Base,
         from: BaseImage::of(config, &requests.base),
@@ -66,15 +71,18 @@ pub(super) fn layers(config: &Config, requests: Requests) -> Vec<Layer> {
 fn base(config: &Config, requests: &Requests) -> Vec<Action> {
     let request = &requests.base;
     let skeletons = trees(&config.skeleton_trees).map(Action::CopySkeleton);
+    let adapted = adapt::adapt_skeleton(config);
     let mut actions = Vec::new();
     if config.base_image.is_some() {
         actions.extend(skeletons);
+        actions.extend(adapted);
         if !request.packages.is_empty() {
             actions.push(Action::ExtendBase(request.clone()));
         }
     } else {
         actions.push(Action::PrepareTree(request.clone()));
         actions.extend(skeletons);
+        actions.extend(adapted);
         actions.push(Action::Install(request.clone()));
     }
     actions.extend(prepare(config, "final"));

@@ -1,10 +1,12 @@
 //! What a build will do, as data: made from the configuration alone, run by the engine.
 
 mod action;
+mod adapt;
 mod artifacts;
 mod base_image;
 mod boot;
 mod fingerprint;
+mod functions;
 mod image;
 mod inputs;
 mod layer;
@@ -22,12 +24,16 @@ use uuid::Uuid;
 use crate::config::{Config, ConfigError};
 use crate::host::printable_path;
 
-pub use action::{Action, BuildRun, CleanUp, Identity, Manifest, RootPassword, TreeSource};
+pub use action::{
+    Action, BuildRun, CleanUp, CopyFiles, Identity, InstallImage, Manifest, Passwords, Patches,
+    RootPassword, TreeSource,
+};
+pub use adapt::secret_source;
 pub use artifacts::Reading;
 pub use base_image::BaseImage;
 pub use boot::{BiosFiles, Boot, Encrypted};
 pub use fingerprint::{Fingerprint, LayerIdentity, identify};
-pub use image::{Disk, Image};
+pub use image::{Custom, Disk, Image};
 pub use inputs::Input;
 pub use layer::{Layer, LayerKind};
 pub use partitions::preview;

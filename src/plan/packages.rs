@@ -3,7 +3,7 @@
 use super::PlanError;
 use crate::config::Config;
 use crate::config::values::{BasePackages, BootProtocol, ManifestFormat};
-use crate::distro::{self, Boots, Facts, Wanted};
+use crate::distro::{self, AptRepositories, Boots, Facts, MergedUsr, Repositories, Wanted};
 use crate::installer::Request;
 
 /// What the package manager is asked for.
@@ -16,12 +16,49 @@ pub(super) struct Requests {
 
 /// What the package manager is asked for. Problems are added to `errors`.
 pub(super) fn requests(config: &Config, errors: &mut Vec<PlanError>) -> Option<Requests> {
+    if let Some(imgbuild) = config.project.imgbuild() {
+        for path in &imgbuild.installer_files {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            errors.push(PlanError::Unsupported(format!(
+                "{}: this version does not support a package manager's configuration in the project",
+                name.escape_debug()
+            )));
+        }
+    }
+    if config.project.image_sh().is_some() {
+        // No package manager is asked for anything.
+        return Some(Requests {
+            base: no_packages(config),
+            development: None,
+        });
+    }
     let base = base_request(config, errors)?;
     let development = config
         .build_script
         .is_some()
         .then(|| development_request(config, &base, errors));
     Some(Requests { base, development })
+}
+
+/// What is asked for where a project's own functions fill the tree: nothing.
+fn no_packages(config: &Config) -> Request {
+    Request {
+        distribution: config.distribution,
+        release: config.release.clone(),
+        architecture: config.architecture.debian().to_owned(),
+        packages: Vec::new(),
+        excluded: Vec::new(),
+        repositories: Repositories::Apt(AptRepositories {
+            sources: Vec::new(),
+            image_sources: Vec::new(),
+            keyrings: Vec::new(),
+            merged_usr: MergedUsr::Packages,
+        }),
+        with_docs: config.with_docs,
+        with_changelogs: false,
+        skip_initrds: false,
+        cache: None,
+    }
 }
 
 /// The packages that only the build script needs.

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::adapt;
+use super::functions;
 use super::sources::sources;
 use super::{
     Action, Boot, BuildRun, CleanUp, Identity, Image, Manifest, RootPassword, TreeSource, artifacts,
@@ -91,12 +93,14 @@ fn final_phase(
     boot: Option<Boot>,
     image: Image,
 ) -> Vec<Action> {
-    let mut actions = Vec::new();
+    let mut actions = functions::fill_image(config);
+    let is_whole = config.project.image_sh().is_some();
     let password = root_password(config);
     let locked = matches!(password, RootPassword::Locked);
     let based = config.base_image.is_some();
-    // Whether root may log in to a base image was decided when that was made.
-    if locked && !based {
+    // Whether root may log in to a base image was decided when that was made; what an image.sh makes need
+    // not be a system, and is left as it is.
+    if locked && !based && !is_whole {
         // Before the extra trees: somebody who brings a shadow file of his own means it.
         actions.push(Action::SetRootPassword(RootPassword::Locked));
     }
@@ -107,6 +111,7 @@ fn final_phase(
         actions.push(Action::CopySources(sources(config, transfer)));
     }
     actions.extend(trees(&config.extra_trees).map(Action::CopyExtra));
+    actions.extend(adapt::adapt_image(config));
     if config.image_id.is_some() || config.image_version.is_some() {
         actions.push(Action::Identify(Identity {
             id: config.image_id.clone(),
@@ -129,6 +134,7 @@ fn final_phase(
     if let Some(path) = &config.post_installation_script {
         actions.push(Action::Postinst(script(config, path, "final")));
     }
+    actions.extend(functions::after_postinst(config));
     if !config.remove_packages.is_empty() {
         actions.push(Action::RemovePackages(config.remove_packages.clone()));
     }
@@ -145,15 +151,16 @@ fn final_phase(
     // Before the clean-up: it may take package databases and documentation away.
     for (format, action) in [
         (ManifestFormat::Json, Action::WriteManifest as fn(_) -> _),
+        (ManifestFormat::Packages, Action::WritePackages),
         (ManifestFormat::Changelog, Action::WriteChangelog),
     ] {
-        if config.manifest_format.contains(&format) {
+        if config.manifest_format.contains(&format) && !is_whole {
             actions.push(action(manifest.clone()));
         }
     }
     // Before the clean-up, too: what makes an initrd may be gone then.
     actions.extend(boot.map(Action::PrepareBoot));
-    actions.push(Action::CleanUp(CleanUp {
+    let clean_up = Action::CleanUp(CleanUp {
         machine_id: config.machine_id.clone(),
         // Of a base image they are none of this build's business.
         keep_docs: config.with_docs || based,
@@ -163,7 +170,8 @@ fn final_phase(
             Tristate::No => Some(false),
         },
         remove_files: config.remove_files.clone(),
-    }));
+    });
+    actions.extend((!is_whole).then_some(clean_up));
     if based {
         actions.push(Action::KeepChanges {
             docs: config.with_docs,

@@ -2,6 +2,7 @@
 
 use super::{Action, Plan};
 use crate::boot::{SigningKey, signing_tools};
+use crate::scripts::{secrets, templates};
 
 /// The programs, each once, besides those of the package manager.
 #[must_use]
@@ -37,8 +38,21 @@ pub fn tools_of(action: &Action) -> Vec<String> {
         | Action::AddPackages(_)
         | Action::ExtendBase(_)
         | Action::Build(_)
+        | Action::RunFunction(_)
         | Action::RemovePackages(_) => vec!["systemd-nspawn".to_owned()],
         Action::SetUpSsh => vec!["ssh-keygen".to_owned()],
+        Action::RenderTemplates(templates) => {
+            let mut tools = templates::TOOLS.to_vec();
+            if templates.secrets.is_some() {
+                tools.extend(secrets::tools());
+            }
+            tools.into_iter().map(str::to_owned).collect()
+        }
+        Action::InstallImage(install) => vec![
+            "systemd-nspawn".to_owned(),
+            install.function.shell.program().to_owned(),
+        ],
+        Action::SetPasswords(_) => secrets::tools().iter().map(ToString::to_string).collect(),
         Action::CopySources(sources) => sources.tools().iter().map(ToString::to_string).collect(),
         Action::PrepareBoot(boot) => {
             let mut tools = vec!["systemd-nspawn".to_owned()];

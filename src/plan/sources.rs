@@ -39,6 +39,7 @@ pub(super) fn sources(config: &Config, transfer: SourceTransfer) -> Sources {
         &config.workspace_directory,
         &config.secure_boot_key,
         &config.project.passphrase,
+        &config.revealed,
     ];
     let artifacts = Artifacts::new(&config.output);
     // A project may have checksums of its own under the name that has nothing of the image's.

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::name_servers::NameServers;
 use super::{Script, ScriptError, failed, interpreter};
 use crate::host::{Container, Host};
-use crate::tree::Root;
 
 /// Where scripts are shown inside; `/run` is the container's own, so nothing of it stays.
 const SCRIPTS: &str = "/run/mkosi";
@@ -35,7 +35,7 @@ impl Inside<'_> {
     ) -> Result<(), ScriptError> {
         let Self { script, root, .. } = self;
         let name_servers = NameServers::remember(root)?;
-        interpreter::check(&script.path, &name_servers.root, self.packages)?;
+        interpreter::check(&script.path, name_servers.root(), self.packages)?;
         let shown = Path::new(SCRIPTS).join(self.name);
         let mut container = Container::new(*root)
             .network(script.network)
@@ -48,35 +48,6 @@ impl Inside<'_> {
         let result = host.run(command);
         name_servers.restore()?;
         result.map_err(|e| failed(self.setting, self.packages, script, e))?;
-        Ok(())
-    }
-}
-
-/// Binding the host's name servers into a tree that has no /etc/resolv.conf leaves an empty file
-/// there, which would keep the image from ever getting its own.
-struct NameServers {
-    root: Root,
-    missing: bool,
-}
-
-const RESOLV_CONF: &str = "etc/resolv.conf";
-
-impl NameServers {
-    fn remember(root: &Path) -> Result<Self, ScriptError> {
-        let root = Root::open(root)?;
-        let missing = !root.exists(RESOLV_CONF)?;
-        Ok(Self { root, missing })
-    }
-
-    fn restore(&self) -> Result<(), ScriptError> {
-        if self.missing
-            && self
-                .root
-                .read_if_present(RESOLV_CONF)?
-                .is_some_and(|c| c.is_empty())
-        {
-            self.root.remove_file(RESOLV_CONF)?;
-        }
         Ok(())
     }
 }

@@ -3,12 +3,16 @@
 mod build;
 mod destination;
 mod finalize;
+mod function;
 mod headers;
 mod inside;
 mod interpreter;
+mod name_servers;
 mod postinst;
 mod prepare;
+pub mod secrets;
 pub mod sources;
+pub mod templates;
 
 use std::path::PathBuf;
 
@@ -19,6 +23,7 @@ use crate::host::{CommandError, HostError, printable_path};
 pub use build::{BuildScript, Workplace, build};
 pub use destination::{install, is_empty};
 pub use finalize::finalize;
+pub use function::{Function, Shell, Text, run_inside};
 pub use headers::keep_headers;
 pub use postinst::postinst;
 pub use prepare::prepare;
@@ -65,12 +70,71 @@ pub enum ScriptError {
     /// The tree could not be made ready for it.
     #[error(transparent)]
     Tree(#[from] crate::tree::TreeError),
+    /// A function of a shell file failed.
+    #[error("{name}{hint}")]
+    Function {
+        /// Its name.
+        name: String,
+        /// What to do about it, as a line of its own, or nothing.
+        hint: String,
+        /// How it ended.
+        #[source]
+        source: CommandError,
+    },
+    /// A template could not be rendered.
+    #[error("cannot render {}: {problem}", printable_path(path))]
+    Template {
+        /// The template.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The shell that renders templates could not do its work.
+    #[error("cannot render templates")]
+    Rendering(#[source] CommandError),
+    /// A secret has no value.
+    #[error(transparent)]
+    Secret(secrets::SecretError),
+    /// A file of the project, or of this program, could not be used.
+    #[error("cannot {action} {}", printable_path(path))]
+    File {
+        /// What was being done, as a verb.
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
     /// The operating system refused.
     #[error(transparent)]
     Host(#[from] HostError),
     /// The build was interrupted.
     #[error("interrupted")]
     Cancelled,
+}
+
+impl ScriptError {
+    fn file<E: Into<std::io::Error>>(
+        action: &'static str,
+        path: &std::path::Path,
+    ) -> impl FnOnce(E) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File {
+            action,
+            path,
+            source: source.into(),
+        }
+    }
+}
+
+impl From<secrets::SecretError> for ScriptError {
+    fn from(error: secrets::SecretError) -> Self {
+        match error {
+            secrets::SecretError::Cancelled => Self::Cancelled,
+            error => Self::Secret(error),
+        }
+    }
 }
 
 /// The status with which shells say that there is no such program.

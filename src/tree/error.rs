@@ -104,8 +104,18 @@ pub enum TreeError {
         #[source]
         source: Option<io::Error>,
     },
+    /// A patch that does not fit.
+    #[error("cannot apply {patch} to {path}: {problem}")]
+    Patch {
+        /// The patch's file.
+        patch: String,
+        /// The file of the image.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// A password that cannot be set.
-    #[error("cannot set the root password: {why}")]
+    #[error("cannot set the password: {why}")]
     Password {
         /// Why; never holds the password.
         why: String,

@@ -94,6 +94,27 @@ impl Root {
         })
     }
 
+    /// As [`write`](Self::write), with everything that can be read from `content`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn write_from(
+        &self,
+        path: impl AsRef<Path>,
+        content: &mut File,
+        mode: u32,
+    ) -> Result<(), TreeError> {
+        let path = path.as_ref();
+        let spot = self.spot_made(path)?;
+        self.place_file(&spot, path, |file| {
+            std::io::copy(content, file)?;
+            if self.privileged() {
+                fchown(&file, Some(Uid::ROOT), Some(Gid::ROOT))?;
+            }
+            Ok(fchmod(&file, Mode::from_raw_mode(mode))?)
+        })
+    }
+
     /// Rewrites a file that exists, following a symbolic link to it; mode, owner and extended
     /// attributes stay. Nothing is written when `change` returns what it was given.
     ///

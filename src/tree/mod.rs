@@ -3,6 +3,7 @@
 //!
 //! All of it goes through [`Root`], which resolves every path beneath the image's root.
 
+pub mod adapt;
 pub(crate) mod archive;
 mod aside;
 pub(crate) mod attributes;
@@ -19,11 +20,13 @@ mod globs;
 mod hostname;
 pub(crate) mod listing;
 mod machine_id;
+pub mod modes;
 mod os_release;
 mod overlay;
 mod overlay_marks;
 mod package_managers;
 mod password;
+pub mod patch;
 mod remove;
 pub(crate) mod resolve;
 pub(crate) mod root;
@@ -34,12 +37,13 @@ pub(crate) mod stat;
 mod survey;
 pub(crate) mod xattrs;
 
+pub use adapt::apply_patches;
 pub use archive::{Extracted, extract};
 pub use aside::set_aside;
 pub use autologin::set_autologin;
 pub use changes::{Changes, copy_changes};
 pub use cleanup::{clean_up, remove_host_keys};
-pub use copy::{Copied, CopyOptions, Owner, Select, copy_tree};
+pub use copy::{Copied, CopyOptions, Owner, Select, copy_one, copy_tree};
 pub use describe::{Described, describe};
 pub use docs::remove_docs;
 pub use error::TreeError;
@@ -50,8 +54,9 @@ pub use machine_id::{parse_machine_id, set_machine_id};
 pub use os_release::set_image_version;
 pub use overlay::add_tree;
 pub use package_managers::{CleanPackageMetadata, has_package_database, remove_package_metadata};
-pub use password::{RootPassword, set_root_password};
+pub use password::{RootPassword, set_root_password, set_user_password};
 pub use root::Root;
+pub use shown::shown as shown_path;
 pub use size::{TreeSize, measure};
 pub use ssh::set_up_ssh;
 pub use stat::{Kind, Metadata};

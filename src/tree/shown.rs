@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// A path for a message: control characters and bytes that are no text are escaped, so that a name
 /// can neither steer a terminal nor break a line.
-pub(crate) fn shown(path: impl AsRef<Path>) -> String {
+pub fn shown(path: impl AsRef<Path>) -> String {
     shown_bytes(path.as_ref().as_os_str().as_bytes())
 }
 

@@ -40,7 +40,9 @@ impl Run {
 /// # Errors
 /// The reason, with what to do instead.
 pub fn check(config: &Config, run: Run) -> Result<(), VerbError> {
-    let reason = if config.format == Format::Tar {
+    let reason = if config.format == Format::Custom {
+        "its form is the project's own; build it with --format=directory to run it here"
+    } else if config.format == Format::Tar {
         "a tar archive has to be unpacked first; Format=directory makes the same tree ready to run"
     } else if config.xz || config.compress_output.is_some() {
         "it is compressed as a whole; unpack it first, or build it without XZ="

@@ -31,6 +31,7 @@ pub fn run(config: &Config, context: &ConfigContext, globals: &Globals) -> u8 {
         prepared
             .ask(config, None, &mut Asked::default())
             .map_err(|error| vec![error])?;
+        prepared.keep = globals.keep;
         Ok(prepared)
     });
     match prepared {
@@ -60,6 +61,8 @@ pub(super) struct Prepared {
     passphrase: Option<Passphrase>,
     /// Whom what is made shall belong to.
     owner: Option<(u32, u32)>,
+    /// Whether the working directory stays when the build fails.
+    pub(super) keep: bool,
     /// Whether somebody else has dropped the caches that `-ff` and more drop.
     pub(super) caches_dropped: bool,
     /// Where trees with packages are kept, if they are.
@@ -130,6 +133,7 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
             .then(calling_user)
             .flatten()
             .map(|user| (user.uid, user.gid)),
+        keep: false,
         caches_dropped: false,
         caching,
     })
@@ -396,6 +400,7 @@ fn locked(
                 Durability::Synced
             },
         },
+        keep: prepared.keep,
         former: &former,
         signer: prepared.signer.as_ref(),
     };

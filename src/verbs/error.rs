@@ -11,6 +11,8 @@ use crate::host::{AskError, CommandError, HostError, printable, printable_path};
 use crate::installer::InstallError;
 use crate::output::OutputError;
 use crate::plan::PlanError;
+use crate::scripts::secrets::SecretError;
+use crate::tree::TreeError;
 
 /// Why a verb could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +107,15 @@ pub enum VerbError {
     /// The checksums could not be signed.
     #[error(transparent)]
     Sign(OutputError),
+    /// The words after a verb are wrong.
+    #[error("{0}")]
+    Words(&'static str),
+    /// A secret has no value.
+    #[error(transparent)]
+    Secret(SecretError),
+    /// Modes of files could not be recorded or applied.
+    #[error(transparent)]
+    Tree(TreeError),
     /// Something about booting.
     #[error(transparent)]
     Boot(BootError),
@@ -130,6 +141,7 @@ impl VerbError {
                 | Self::Command(CommandError::Cancelled)
                 | Self::Sign(OutputError::Cancelled)
                 | Self::Boot(BootError::Cancelled)
+                | Self::Secret(SecretError::Cancelled)
                 | Self::Passphrase(PassphraseError::Ask(AskError::Interrupted))
         )
     }

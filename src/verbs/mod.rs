@@ -7,10 +7,13 @@ pub mod clean;
 mod error;
 pub mod exit;
 pub mod genkey;
+pub mod inputs;
+pub mod modes;
 mod passphrase;
 pub mod plan;
 mod plan_context;
 pub mod qemu;
+pub mod secrets;
 pub mod ssh;
 mod stacked;
 pub mod summary;
@@ -21,7 +24,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::cli::{self, Invocation, Verb};
-use crate::config::{self, Config, Context};
+use crate::config::{Config, Context, Errors, Loaded};
+use crate::frontend::{self, Depth};
 use crate::host::{Cancel, Host, HostRunner, Quiet};
 
 pub use error::VerbError;
@@ -29,11 +33,19 @@ pub use passphrase::PassphraseError;
 
 /// Runs the program; the exit status is the process's.
 pub fn main() -> ExitCode {
-    exit::code(match cli::parse(std::env::args_os().skip(1)) {
+    let mut words = std::env::args_os();
+    let makeimg = words.next().is_some_and(|name| cli::is_makeimg(&name));
+    let parsed = if makeimg {
+        cli::parse_makeimg(words)
+    } else {
+        cli::parse(words)
+    };
+    exit::code(match parsed {
         Ok(invocation) => run(&invocation),
         Err(error) => {
             terminal::complain(format_args!("error: {error}"));
-            terminal::complain("try mkosi --help");
+            let name = if makeimg { "makeimg" } else { "mkosi" };
+            terminal::complain(format_args!("try {name} --help"));
             exit::USAGE
         }
     })
@@ -41,11 +53,18 @@ pub fn main() -> ExitCode {
 
 fn run(invocation: &Invocation) -> u8 {
     match invocation.verb {
+        Verb::Help if invocation.makeimg.is_some() => {
+            return terminal::answer(&cli::makeimg_help());
+        }
         Verb::Help => return terminal::answer(&cli::help(terminal::width())),
         Verb::Version => {
             return terminal::answer(concat!("mkosi ", env!("CARGO_PKG_VERSION"), "\n"));
         }
         _ => {}
+    }
+    if let (Verb::Secret, Some(socket)) = (invocation.verb, secrets::socket()) {
+        // Within a template: the build that renders it has the secrets.
+        return secrets::ask(&socket, &invocation.arguments);
     }
     let context = match enter(invocation) {
         Ok(context) => context,
@@ -66,13 +85,17 @@ fn with_config(verb: Verb, invocation: &Invocation, context: &Context) -> u8 {
     if globals.all {
         return all::run(invocation, context);
     }
-    let config = match config::load(&invocation.request, context) {
+    let loaded = load(invocation, context);
+    let config = match loaded {
         Ok(loaded) => {
             terminal::warn(&loaded.warnings);
             loaded.config
         }
         Err(errors) => return terminal::refuse(&errors),
     };
+    if let Some(makeimg) = invocation.makeimg.as_ref().filter(|m| !m.list.is_empty()) {
+        return inputs::run(&config, &makeimg.list);
+    }
     match verb {
         Verb::Clean => clean::run(&config),
         Verb::Plan => plan::run(&config, context, globals),
@@ -92,8 +115,26 @@ fn with_config(verb: Verb, invocation: &Invocation, context: &Context) -> u8 {
         Verb::Qemu => run_image(Run::Machine, &config, invocation, context),
         Verb::Ssh => ssh::run(&config, &invocation.arguments),
         Verb::Genkey => genkey::run(&config, context),
+        Verb::Secret => secrets::print(&config, &invocation.arguments),
+        Verb::Secrets => secrets::reveal(&config, &invocation.arguments, context),
+        Verb::Modes => modes::run(&config, &invocation.arguments),
         _ => build::run(&config, context, globals),
     }
+}
+
+/// The project's configuration. Verbs that need not know everything run nothing of the project.
+fn load(invocation: &Invocation, context: &Context) -> Result<Loaded, Errors> {
+    let makeimg = invocation.makeimg.as_ref();
+    let only_files = matches!(
+        invocation.verb,
+        Verb::Secret | Verb::Secrets | Verb::Modes | Verb::Genkey
+    ) || makeimg.is_some_and(|makeimg| !makeimg.list.is_empty());
+    let depth = if only_files {
+        Depth::Files
+    } else {
+        Depth::Everything
+    };
+    frontend::load(&invocation.request, makeimg, depth, context)
 }
 
 /// What an image runs in.

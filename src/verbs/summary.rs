@@ -6,7 +6,9 @@ use super::all::Complaints;
 use super::{exit, terminal};
 use crate::cli::{Globals, Invocation};
 use crate::config::message::Escaped;
-use crate::config::{self, Config, ConfigError, Context, Loaded, Request, Warning, summary};
+use crate::config::{
+    self, Config, ConfigError, Context, Errors, Loaded, Request, Warning, summary,
+};
 use crate::disk::{self, Style};
 use crate::plan;
 
@@ -14,7 +16,7 @@ use crate::plan;
 pub fn run(invocation: &Invocation, context: &Context) -> u8 {
     let globals = &invocation.globals;
     if !globals.all {
-        let (config, errors, warnings) = load(&invocation.request, context);
+        let (config, errors, warnings) = shown_of(super::load(invocation, context));
         terminal::warn(&warnings);
         let status = say(errors.iter());
         let answer = config
@@ -38,7 +40,7 @@ pub fn run(invocation: &Invocation, context: &Context) -> u8 {
             settings_file: Some(file.clone()),
             ..invocation.request.clone()
         };
-        let (config, errors, warnings) = load(&request, context);
+        let (config, errors, warnings) = shown_of(config::load(&request, context));
         for error in errors {
             wrong.add(&file, error.to_string());
         }
@@ -80,8 +82,8 @@ fn say(errors: impl Iterator<Item = impl std::fmt::Display>) -> u8 {
 
 /// The configuration, if there is one to show, and what is wrong with it. What a build would miss is
 /// only worth a warning here.
-fn load(request: &Request, context: &Context) -> (Option<Config>, Vec<ConfigError>, Vec<Warning>) {
-    match config::load(request, context) {
+fn shown_of(loaded: Result<Loaded, Errors>) -> (Option<Config>, Vec<ConfigError>, Vec<Warning>) {
+    match loaded {
         Ok(Loaded {
             config,
             mut warnings,

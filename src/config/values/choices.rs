@@ -71,6 +71,8 @@ keywords! {
         Json = "json",
         /// The packages' change logs.
         Changelog = "changelog",
+        /// A line for each package.
+        Packages = "packages",
     }
 }
 

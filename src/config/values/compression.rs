@@ -35,6 +35,8 @@ keywords! {
         Zstd = "zstd" | "zst",
         /// gzip.
         Gz = "gz" | "gzip",
+        /// bzip2.
+        Bz2 = "bz2" | "bzip2",
     }
 }
 
@@ -74,7 +76,7 @@ impl Value for CompressOutput {
     const SHAPE: Shape = Shape::Switch;
 
     fn metavar() -> String {
-        "BOOL|xz|zstd|gz".into()
+        "BOOL|xz|zstd|gz|bz2".into()
     }
 
     fn parse(text: &str, _: Place, _: &Context) -> Result<Self, BadValue> {
@@ -106,6 +108,7 @@ impl CompressOutput {
             Self::Xz => ".xz",
             Self::Zstd => ".zst",
             Self::Gz => ".gz",
+            Self::Bz2 => ".bz2",
         }
     }
 }

@@ -21,6 +21,8 @@ keywords! {
         GptSquashfs = "gpt_squashfs" | "raw_squashfs",
         /// A squashfs file system without a partition table.
         PlainSquashfs = "plain_squashfs",
+        /// What the functions of an IMGBUILD make of the tree.
+        Custom = "custom",
     }
 }
 

@@ -21,6 +21,9 @@ mod content;
 mod dir;
 mod entry;
 mod links;
+mod one;
+
+pub use one::copy_one;
 
 use std::collections::BTreeMap;
 use std::ffi::CString;

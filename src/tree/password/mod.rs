@@ -6,6 +6,7 @@ mod shadow;
 use self::shadow::{change_passwd, change_shadow, days};
 use super::error::TreeError;
 use super::root::Root;
+use super::shown::shown_bytes;
 
 /// What becomes of the root password.
 #[derive(Clone, Copy)]
@@ -57,6 +58,20 @@ pub fn set_root_password(
     salt_seed: Option<&[u8]>,
     source_date_epoch: Option<u64>,
 ) -> Result<bool, TreeError> {
+    set_user_password(root, "root", password, salt_seed, source_date_epoch)
+}
+
+/// As [`set_root_password`], for the user of this name.
+///
+/// # Errors
+/// As [`set_root_password`].
+pub fn set_user_password(
+    root: &Root,
+    user: &str,
+    password: RootPassword<'_>,
+    salt_seed: Option<&[u8]>,
+    source_date_epoch: Option<u64>,
+) -> Result<bool, TreeError> {
     let hash = match password {
         RootPassword::Locked | RootPassword::Empty | RootPassword::Plain(b"") => None,
         RootPassword::Plain(plain) => {
@@ -73,8 +88,11 @@ pub fn set_root_password(
             }),
         };
     };
-    let new_passwd = change_passwd(&passwd).ok_or_else(|| TreeError::Password {
-        why: "the image's /etc/passwd has no user root".to_owned(),
+    let new_passwd = change_passwd(&passwd, user).ok_or_else(|| TreeError::Password {
+        why: format!(
+            "the image's /etc/passwd has no user {}",
+            shown_bytes(user.as_bytes())
+        ),
     })?;
     let field = |old: &[u8]| match (&hash, password) {
         (Some(hash), _) => hash.clone().into_bytes(),
@@ -83,8 +101,8 @@ pub fn set_root_password(
     };
     let day = source_date_epoch.map(days);
     match root.read_if_present(SHADOW)? {
-        Some(_) => root.update(SHADOW, |old| Ok(change_shadow(old, field, day)))?,
-        None => root.write(SHADOW, change_shadow(b"", field, day), SHADOW_MODE)?,
+        Some(_) => root.update(SHADOW, |old| Ok(change_shadow(old, user, field, day)))?,
+        None => root.write(SHADOW, change_shadow(b"", user, field, day), SHADOW_MODE)?,
     }
     root.update(PASSWD, |_| Ok(new_passwd))?;
     Ok(true)

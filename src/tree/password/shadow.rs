@@ -1,16 +1,18 @@
-//! The lines of `passwd` and `shadow`, as bytes: nothing but root's fields changes.
+//! The lines of `passwd` and `shadow`, as bytes: nothing but one user's fields changes.
 
-/// Replaces the password field of root's line, or adds a line when there is none. `field` gets the
+/// Replaces the password field of the user's line, or adds a line when there is none. `field` gets the
 /// field as it is; `day` is the day of the last change, counted from 1970.
 pub(super) fn change_shadow(
     old: &[u8],
+    user: &str,
     field: impl Fn(&[u8]) -> Vec<u8>,
     day: Option<u64>,
 ) -> Vec<u8> {
+    let start = [user.as_bytes(), b":"].concat();
     let mut found = false;
     let mut new = Vec::with_capacity(old.len() + 128);
     for line in lines(old) {
-        let Some(rest) = line.strip_prefix(b"root:") else {
+        let Some(rest) = line.strip_prefix(start.as_slice()) else {
             new.extend_from_slice(line);
             new.push(b'\n');
             continue;
@@ -22,7 +24,7 @@ pub(super) fn change_shadow(
             fields.resize(fields.len().max(2), Vec::new());
             fields[1] = day.to_string().into_bytes();
         }
-        push_line(&mut new, &fields);
+        push_line(&mut new, &start, &fields);
     }
     if !found {
         let mut fields = vec![Vec::new(); 8];
@@ -30,27 +32,29 @@ pub(super) fn change_shadow(
         if let Some(day) = day {
             fields[1] = day.to_string().into_bytes();
         }
-        push_line(&mut new, &fields);
+        push_line(&mut new, &start, &fields);
     }
     new
 }
 
-fn push_line(new: &mut Vec<u8>, fields: &[Vec<u8>]) {
-    new.extend_from_slice(b"root:");
+fn push_line(new: &mut Vec<u8>, start: &[u8], fields: &[Vec<u8>]) {
+    new.extend_from_slice(start);
     new.extend_from_slice(&fields.join(&b':'));
     new.push(b'\n');
 }
 
-/// Makes root's line refer to the shadow file; `None` when there is no such line.
-pub(super) fn change_passwd(old: &[u8]) -> Option<Vec<u8>> {
+/// Makes the user's line refer to the shadow file; `None` when there is no such line.
+pub(super) fn change_passwd(old: &[u8], user: &str) -> Option<Vec<u8>> {
+    let start = [user.as_bytes(), b":"].concat();
     let mut found = false;
     let mut new = Vec::with_capacity(old.len());
     for line in lines(old) {
-        match line.strip_prefix(b"root:") {
+        match line.strip_prefix(start.as_slice()) {
             Some(rest) => {
                 found = true;
                 let after = rest.iter().position(|b| *b == b':').unwrap_or(rest.len());
-                new.extend_from_slice(b"root:x");
+                new.extend_from_slice(&start);
+                new.push(b'x');
                 new.extend_from_slice(&rest[after..]);
             }
             None => new.extend_from_slice(line),
@@ -89,7 +93,7 @@ mod tests {
             };
             let (before, after) = (other(&before), other(&after));
             let old = format!("{before}root:old:1:2::::9:\n{after}");
-            let new = change_shadow(old.as_bytes(), |_| b"new".to_vec(), None);
+            let new = change_shadow(old.as_bytes(), "root", |_| b"new".to_vec(), None);
             let want = format!("{before}root:new:1:2::::9:\n{after}");
             prop_assert_eq!(String::from_utf8(new).unwrap(), want);
         }
