@@ -269,7 +269,7 @@ mod tests {
             ("-fp --templates files", "build File Patch Template files"),
             ("-S +key", "secret +key"),
             ("--secret key -r x", "secret key Revealed=x"),
-            ("-rx -s y", "build Revealed=x Secrets=y"),
+            ("-rx -s y", "build Secrets=y Revealed=x"),
             ("--secrets=y --revealed x", "build Secrets=y Revealed=x"),
             ("-R xsecrets", "secrets reveal xsecrets"),
             ("-m", "modes apply"),

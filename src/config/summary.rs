@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::message::Escaped;
 use super::values::Shape;
-use super::{Auto, Config, Origin, Row, SETTINGS, Section};
+use super::{Auto, Config, Origin, Row, SETTINGS, Section, ShellProject};
 
 /// The whole configuration: an object for each section, and `Origins`. Sizes are numbers of bytes,
 /// what is not set is null, passwords are not shown.
@@ -24,6 +24,10 @@ pub fn to_json(config: &Config) -> Json {
         .iter()
         .map(|row| (row.spec.name.to_owned(), origins(row, config)));
     all.insert("Origins".to_owned(), origins.collect::<Map<_, _>>().into());
+    if let Some(shell) = &config.project.shell {
+        let shell = serde_json::to_value(shell).unwrap_or_default();
+        all.insert("ShellFile".to_owned(), shell);
+    }
     all.into()
 }
 
@@ -56,6 +60,9 @@ pub fn to_text(config: &Config, verbose: bool) -> String {
         .max()
         .unwrap_or(0);
     let mut text = String::new();
+    if let Some(shell) = &config.project.shell {
+        let _ = writeln!(text, "{}", shell_file(shell));
+    }
     for section in Section::ALL {
         if !text.is_empty() {
             text.push('\n');
@@ -88,6 +95,44 @@ pub fn to_text(config: &Config, verbose: bool) -> String {
         }
     }
     text
+}
+
+/// What a shell file says besides settings.
+fn shell_file(shell: &ShellProject) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {name:12}  {}", Escaped(value));
+    };
+    let (title, file) = match shell {
+        ShellProject::Imgbuild(imgbuild) => {
+            line("format", &imgbuild.format);
+            if imgbuild.provision {
+                line("provision", "runs inside the image");
+            }
+            for password in &imgbuild.passwords {
+                let value = format!("{} has the secret {}", password.user, password.secret);
+                line("password", &value);
+            }
+            ("IMGBUILD", &imgbuild.file)
+        }
+        ShellProject::ImageSh(image) => {
+            for (stage, files) in [
+                ("preinstall", &image.preinstall),
+                ("postinstall", &image.postinstall),
+            ] {
+                for (from, to) in files {
+                    let value = format!("{} to {}", from.display(), to.display());
+                    line(stage, &value);
+                }
+            }
+            if image.functions.is_some() {
+                line("do_postinstall", "runs inside the image");
+            }
+            ("image.sh", &image.file)
+        }
+    };
+    line("file", &file.to_string_lossy());
+    format!("{title}\n{text}")
 }
 
 /// What happens where nothing is set, for settings whose absence means more than nothing.

@@ -260,8 +260,7 @@ impl Format {
         let table = match words.peek() {
             Some(&"msdos") => {
                 return Err(
-                    "images have a GUID partition table (gpt) here; an msdos one, which 2 TiB disks of \
-                     the past need, cannot be made"
+                    "images have a GUID partition table here, never an msdos one; gpt in its place, or nothing, makes that"
                         .to_owned(),
                 );
             }

@@ -63,7 +63,7 @@ fn what_cannot_be_built_is_refused_with_the_reason() {
     for (format, why) in [
         (
             "raw 8G msdos ext4",
-            "GUID partition table (gpt) here; an msdos one",
+            "GUID partition table here, never an msdos one",
         ),
         ("raw msdos", "GUID partition table"),
         (

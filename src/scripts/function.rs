@@ -124,6 +124,18 @@ impl Function {
         script
     }
 
+    /// Its name, with its file's where that is known.
+    fn place(&self) -> String {
+        let file = match &self.text {
+            Text::File(path) => path.file_name().unwrap_or_default().to_string_lossy(),
+            Text::Functions(_) => "".into(),
+        };
+        match file.is_empty() {
+            true => self.name.to_owned(),
+            false => format!("{file}, {}", self.name),
+        }
+    }
+
     fn file(&self) -> PathBuf {
         match &self.text {
             Text::File(path) => path.clone(),
@@ -140,7 +152,7 @@ impl Function {
             _ => None,
         };
         ScriptError::Function {
-            name: printable(self.name),
+            name: printable(&self.place()),
             hint: hint.map(|h| format!("\n{h}")).unwrap_or_default(),
             // The script that was made of it says nothing to whoever wrote the function.
             source: without_script(source, self),

@@ -102,7 +102,9 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
     if let Some(plan) = &plan {
         let needed = plan::tools(plan);
         let mut tools: Vec<&str> = needed.iter().map(String::as_str).collect();
-        tools.extend(installer.tools());
+        if !plan.layers.is_empty() {
+            tools.extend(installer.tools());
+        }
         if let Some(signer) = &signer {
             tools.extend(signer.tools());
         }
