@@ -545,7 +545,7 @@ fn secrets_are_in_the_image_alone() {
         stop.store(true, Ordering::Relaxed);
         (run, watching.join().unwrap())
     });
-    run.succeeds().says("it printed:\n    ***");
+    run.succeeds().says("it printed: ***");
     assert_eq!(seen, [""; 0]);
     assert!(
         !run.stdout.contains(VALUE) && !run.stderr.contains(VALUE),

@@ -32,10 +32,11 @@ pub struct Loaded {
 /// Everything that is wrong with any of the files, the flags, or what they say together.
 pub fn load(request: &Request, context: &Context) -> Result<Loaded, Errors> {
     let mut found = Findings::default();
+    let from_flags = layers::from_flags(&request.flags, context, &mut found);
     let files = files::read(request.settings_file.as_deref(), context, &mut found);
     let from_files = layers::from_files(&files, context, &mut found);
     let names = files.into_iter().map(|file| file.name).collect();
-    complete(from_files, names, None, request, context, found)
+    complete(from_flags.over(from_files), names, None, context, found)
 }
 
 /// As [`load`], with what a shell file of the project says in place of settings files.
@@ -44,22 +45,26 @@ pub fn load(request: &Request, context: &Context) -> Result<Loaded, Errors> {
 /// As [`load`], and what is wrong with that file.
 pub fn load_preset(preset: Preset, request: &Request, context: &Context) -> Result<Loaded, Errors> {
     let mut found = Findings::default();
+    let from_flags = layers::from_flags(&request.flags, context, &mut found);
     found.errors.extend(preset.errors);
     found.warnings.extend(preset.warnings);
-    let layer = layers::from_preset(&preset.values, context, &mut found);
-    complete(layer, Vec::new(), preset.shell, request, context, found)
+    let from_file = layers::from_preset(&preset.values, context, &mut found);
+    complete(
+        from_flags.over(from_file),
+        Vec::new(),
+        preset.shell,
+        context,
+        found,
+    )
 }
 
 fn complete(
-    from_files: Layer,
+    mut layer: Layer,
     settings_files: Vec<PathBuf>,
     shell: Option<ShellProject>,
-    request: &Request,
     context: &Context,
     mut found: Findings,
 ) -> Result<Loaded, Errors> {
-    let from_flags = layers::from_flags(&request.flags, context, &mut found);
-    let mut layer = from_flags.over(from_files);
     project::detect(&mut layer, context, &mut found);
     let project = Project {
         directory: context.directory.clone(),

@@ -269,6 +269,8 @@ fn write(
                 format!("{problem}\n--warn-only takes what came out of it nevertheless"),
             ));
         }
+        // A warning is one line.
+        let problem = problem.replace("\n  ", " ");
         let warning = failed(template, problem).to_string();
         host.report.warn(&warning);
     }

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use super::{VerbError, exit, terminal};
@@ -57,7 +58,7 @@ fn record(config: &Config) -> Result<(), VerbError> {
         source,
     };
     let mut file = tempfile::NamedTempFile::new_in(project).map_err(failed)?;
-    let open = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let open = fs::Permissions::from_mode(0o644);
     io::Write::write_all(&mut file, &text)
         .and_then(|()| file.as_file().set_permissions(open))
         .map_err(failed)?;
