@@ -360,12 +360,10 @@ fn root_boots_xfs() {
 }
 
 #[test]
-#[ignore = "long: a whole build and a boot"]
 fn root_boots_from_a_bios() {
     root();
-    let project = project(
-        "BootProtocols=bios\nHostonlyInitrd=yes\n\n[Partitions]\nHomeSize=64M\nSrvSize=64M\nSwapSize=64M\n",
-    );
+    let project =
+        project("BootProtocols=bios\n\n[Partitions]\nHomeSize=64M\nSrvSize=64M\nSwapSize=64M\n");
     project.file("mkosi.extra/home/marker", "at home");
     project.file("mkosi.extra/srv/marker", "served");
     built(&project);
