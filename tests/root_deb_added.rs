@@ -118,6 +118,9 @@ fn both_ways(base: &Path, packages: &[&str]) -> (PathBuf, String) {
     (ours, said)
 }
 
+/// A version that is older than any in the repository.
+const OLD: &str = "2020a-0+deb10u1";
+
 /// How many packages dpkg was given to unpack.
 fn left_to_dpkg(commands: &str) -> usize {
     commands.matches(":/run/mkosi/packages/").count()
@@ -205,10 +208,10 @@ fn root_added_packages_are_as_dpkg_adds_them() {
     let path = base.join("var/lib/dpkg/status");
     let newest = version(&base, "tzdata").split_off(3);
     let status = fs::read_to_string(&path).unwrap();
-    fs::write(&path, status.replace(&newest, "2020a-0+deb10u1")).unwrap();
+    fs::write(&path, status.replace(&newest, OLD)).unwrap();
     let (tree, said) = both_ways(&base, &["less", "tzdata"]);
     assert_eq!(left_to_dpkg(&said), 2, "{said}");
-    assert_eq!(version(&tree, "tzdata"), format!("ii {newest}"));
+    assert!(version(&tree, "tzdata") > format!("ii {OLD}"));
     assert!(version(&tree, "less").starts_with("ii "));
     assert_no_leaks(project.path());
 }

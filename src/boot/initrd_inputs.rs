@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{BootError, Kernel, Wanted};
-use crate::host::Cancel;
+use crate::host::{Cancel, hex};
 use crate::tree::{Kind, Root};
 
 /// Changes whenever this program makes initrds differently from the same inputs.
@@ -210,10 +210,6 @@ fn named(root: &Root, cancel: &Cancel) -> Result<BTreeSet<String>, BootError> {
         .map(|(path, _)| path)
         .filter(|path| is_named(path))
         .collect())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -91,7 +91,8 @@ impl Programs {
         write(&esp.join("loader/loader.conf"), SETTINGS)?;
         // Which entries belong here: says that this partition is made by the specification.
         write(&esp.join("loader/entries.srel"), "type1\n")?;
-        make_directory(&esp.join("EFI/Linux"))?;
+        let directory = esp.join("EFI/Linux");
+        fs::create_dir_all(&directory).map_err(BootError::io("create", &directory))?;
         Ok(targets.to_vec())
     }
 }
@@ -110,11 +111,9 @@ pub(super) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), BootEr
 }
 
 fn make_above(path: &Path) -> Result<(), BootError> {
-    path.parent().map_or(Ok(()), make_directory)
-}
-
-fn make_directory(path: &Path) -> Result<(), BootError> {
-    fs::create_dir_all(path).map_err(BootError::io("create", path))
+    path.parent().map_or(Ok(()), |above| {
+        fs::create_dir_all(above).map_err(BootError::io("create", above))
+    })
 }
 
 #[cfg(test)]

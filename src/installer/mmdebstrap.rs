@@ -52,12 +52,9 @@ impl Installer for Mmdebstrap {
             path: script,
             source,
         })?;
-        let digest: String = Sha256::digest(content)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digest = Sha256::digest(content);
         Ok(vec![
-            ("mmdebstrap".to_owned(), format!("sha256 {digest}")),
+            ("mmdebstrap".to_owned(), format!("sha256 {digest:x}")),
             version::of("apt", "apt-get", host)?,
             version::of("dpkg", "dpkg", host)?,
         ])

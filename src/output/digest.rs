@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use sha2::{Digest as _, Sha256};
 
 use super::zeros::{WriteZeros, in_pieces};
+use crate::host::hex;
 
 /// A SHA-256 hash; shown as lower-case hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl From<Sha256> for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Everything that a build can do.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -12,6 +12,7 @@ use crate::scripts::secrets::SecretSource;
 use crate::scripts::sources::Sources;
 use crate::scripts::templates::Templates;
 use crate::scripts::{BuildScript, Function, Script};
+use crate::tree::shown::shown_name;
 
 /// Everything a build can do, with all that is needed to do it.
 #[derive(Debug, Serialize)]
@@ -274,7 +275,7 @@ impl TreeSource {
     /// Its name for people.
     #[must_use]
     pub fn shown(&self) -> String {
-        shown(&self.path)
+        shown_name(&self.path)
     }
 }
 
@@ -284,10 +285,4 @@ fn running(what: &str, script: &Script) -> String {
         "final" => format!("Running the {what}"),
         phase => format!("Running the {what} ({phase})"),
     }
-}
-
-/// A path's last part, without anything that a terminal would act on.
-fn shown(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    name.to_string_lossy().escape_debug().to_string()
 }

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::inputs::{Input, inputs};
 use super::{Layer, LayerKind, PlanError};
+use crate::host::hex;
 
 /// Changes when this program makes other trees of the same inputs, or keeps them in another way.
 pub const LAYER_FORMAT: u32 = 1;
@@ -94,16 +95,6 @@ fn fingerprint(kind: LayerKind, parent: Option<&Fingerprint>, inputs: &[Input]) 
         }
     }
     Fingerprint(hex(&hash.finalize()))
-}
-
-/// Bytes in hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::fingerprint::hex;
 use super::{Action, Layer, PlanError, source_trees};
+use crate::host::hex;
 use crate::installer::Request;
 use crate::scripts::Script;
 

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::PlanError;
-use super::fingerprint::hex;
+use crate::host::hex;
 use crate::tree;
 
 /// What each file of the tree (a directory, or a tar archive) is, by its path in it. An archive is one

@@ -10,6 +10,11 @@ pub fn shown(path: impl AsRef<Path>) -> String {
     shown_bytes(path.as_ref().as_os_str().as_bytes())
 }
 
+/// As [`shown`], for the last part of a path alone.
+pub(crate) fn shown_name(path: &Path) -> String {
+    shown(path.file_name().unwrap_or(path.as_os_str()))
+}
+
 /// As [`shown`], for bytes that are not a path yet.
 pub(crate) fn shown_bytes(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());

@@ -78,10 +78,7 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     use super::*;
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
+    use crate::host::hex;
 
     /// IEEE 1619-2007, annex B, vectors 10 to 12 by beginning and end; all of them, and the long
     /// one that is not the standard's, by what OpenSSL's AES-256-XTS makes of them.

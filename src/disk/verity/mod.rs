@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt as _;
 use self::hasher::{Hasher, Sink, Source};
 pub use self::superblock::Superblock;
 use super::extents::data_extents;
-use crate::host::Host;
+use crate::host::{Host, hex};
 
 /// Bytes in a data block and in a hash block.
 pub const BLOCK: usize = 4096;
@@ -31,7 +31,7 @@ pub type Hash = [u8; DIGEST];
 /// A hash as it is written: 64 hexadecimal digits.
 #[must_use]
 pub fn hash_text(hash: &Hash) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(hash)
 }
 
 /// Reads what [`hash_text`] wrote, with white space around it.

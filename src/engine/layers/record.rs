@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::EngineError;
+use crate::host::hex;
 use crate::plan::{Fingerprint, Input, LayerIdentity, LayerKind};
 use crate::tree::Survey;
 
@@ -143,8 +144,7 @@ fn write(content: &impl Serialize, directory: &Path, name: &str) -> Result<(), E
 }
 
 fn digest_text(survey: &Survey) -> String {
-    let digits = survey.digest.iter().map(|byte| format!("{byte:02x}"));
-    digits.collect()
+    hex(&survey.digest)
 }
 
 /// A time as records have it.

@@ -12,6 +12,7 @@ use super::filling::about;
 use crate::host::Cancel;
 use crate::installer::InstallError;
 use crate::tree::archive::Fault;
+use crate::tree::shown::shown_name;
 
 /// Writes each of these packages, expanded, into `directory`, which must be there; returns where they
 /// are, in the same order.
@@ -30,7 +31,7 @@ pub(super) fn expand(
         if cancel.is_cancelled() {
             return Err(InstallError::Cancelled);
         }
-        one(package, target).map_err(|fault| about(&file_name(package), fault))
+        one(package, target).map_err(|fault| about(&shown_name(package), fault))
     };
     let all: Vec<_> = packages.par_iter().zip(&targets).map(write).collect();
     all.into_iter().collect::<Result<(), _>>()?;
@@ -41,11 +42,6 @@ fn one(package: &Path, target: &Path) -> Result<(), Fault> {
     let archive = Archive::open(package)?;
     let mut file = File::create(target).map_err(Fault::from_read)?;
     archive.expand(None, &mut file)
-}
-
-fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    name.to_string_lossy().escape_debug().to_string()
 }
 
 #[cfg(test)]
