@@ -1,6 +1,6 @@
 //! Everything that a build can do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::fingerprint::hex;
 use super::inputs::Input;
 use super::{PlanError, source_trees};
 use crate::config::Config;
 use crate::config::values::Distribution;
 use crate::disk::data_extents;
 use crate::host::Cancel;
+use crate::host::hex;
 use crate::installer::Request;
 use crate::tree;
 

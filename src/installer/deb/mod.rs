@@ -48,7 +48,7 @@ use crate::tree::Root;
 
 /// The way in which trees are filled here. To be raised with every change that makes other trees of
 /// the same packages, so that no cached tree of before is taken for one of now.
-const UNPACKING: &str = "1";
+const UNPACKING: &str = "2";
 
 /// Where apt looks for settings of a tree.
 const APT_DIRECTORIES: [&str; 3] = [

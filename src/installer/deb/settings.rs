@@ -267,3 +267,45 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), InstallError> {
             source,
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::host::{Cancel, Quiet, Recorder};
+    use crate::installer::tests::request;
+
+    #[test]
+    fn the_hosts_proxies_and_limits_count_but_not_what_it_demands_of_signatures() {
+        let directory = tempfile::tempdir().unwrap();
+        let site = Site {
+            root: directory.path().join("tree"),
+            scratch: directory.path().to_owned(),
+        };
+        std::fs::create_dir(&site.root).unwrap();
+        let recorder = Recorder::default();
+        recorder.answer(
+            "apt-config dump Acquire",
+            "Acquire \"\";\nAcquire::http \"\";\nAcquire::http::Proxy \"http://proxy:3142\";\n\
+             Acquire::http::Dl-Limit \"70\";\nAcquire::AllowInsecureRepositories \"true\";\n\
+             acquire::allowweakrepositories \"true\";\n",
+        );
+        let host = Host::new(Arc::new(recorder), Arc::new(Quiet), Cancel::default());
+        let keys = directory.path().join("keys");
+        let settings = Settings::write(&request(), &site, &keys, &host).unwrap();
+        let text = std::fs::read_to_string(&settings.file).unwrap();
+        for line in [
+            "Acquire::http::Proxy \"http://proxy:3142\";\n",
+            "Acquire::http::Dl-Limit \"70\";\n",
+            "Acquire::Retries \"3\";\n",
+            "Dir::Cache::pkgcache \"\";\n",
+        ] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
+        assert!(!text.to_lowercase().contains("insecure"));
+        assert!(!text.to_lowercase().contains("weak"));
+        let last = std::fs::read_to_string(&settings.last).unwrap();
+        assert!(last.contains("Acquire::AllowInsecureRepositories \"false\";\n"));
+    }
+}
