@@ -199,7 +199,7 @@ fn an_imgbuild_makes_every_format() {
     project
         .run(&["--force", "--incremental", "shell", "cat", "/etc/motd"])
         .succeeds()
-        .prints("hello\n");
+        .prints("hello");
     project.run(&["--force", "clean"]).succeeds();
     assert!(!at("box").exists() && !at("box.packages").exists());
     support::assert_no_leaks(project.path());
