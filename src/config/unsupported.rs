@@ -82,7 +82,8 @@ mod tests {
                 vec![],
             ),
             ("-t plain_squashfs --compress=lz4", vec![]),
-            ("-d fedora", vec!["Distribution"]),
+            ("-d fedora", vec![]),
+            ("-d clear", vec!["Distribution"]),
             (
                 "--esp-size=1G --kernel-command-line=x --boot-protocols=bios --secure-boot",
                 vec![],

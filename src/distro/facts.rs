@@ -36,6 +36,14 @@ pub trait Facts: Sync {
     /// Whether a package of this name is a kernel.
     fn is_kernel(&self, package: &str) -> bool;
 
+    /// Refuses names of repositories that the distribution does not have.
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    fn check_repositories(&self, _wanted: &Wanted<'_>) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Where packages come from.
     fn repositories(&self, wanted: &Wanted<'_>) -> Repositories;
 }

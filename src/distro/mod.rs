@@ -12,9 +12,12 @@ pub mod ubuntu;
 
 mod facts;
 mod repository;
+pub mod rpm;
+mod rpm_boot;
 
 pub use facts::{Boots, Facts, Wanted};
 pub use repository::{AptRepositories, MergedUsr, Repositories, Source};
+pub use rpm::RpmRepositories;
 
 use crate::config::values::{Architecture, Distribution};
 
@@ -23,6 +26,11 @@ use crate::config::values::{Architecture, Distribution};
 pub fn facts(distribution: Distribution) -> Option<&'static dyn Facts> {
     match distribution {
         Distribution::Debian => Some(&debian::Debian),
+        Distribution::Fedora => Some(&fedora::Fedora),
+        Distribution::Centos => Some(&centos::Centos { epel: false }),
+        Distribution::CentosEpel => Some(&centos::Centos { epel: true }),
+        Distribution::Mageia => Some(&mageia::Mageia),
+        Distribution::Opensuse => Some(&opensuse::Opensuse),
         _ => None,
     }
 }
@@ -37,7 +45,7 @@ pub const fn default_release(distribution: Distribution) -> &'static str {
         Distribution::Arch => arch::DEFAULT_RELEASE,
         Distribution::Opensuse => opensuse::DEFAULT_RELEASE,
         Distribution::Mageia => mageia::DEFAULT_RELEASE,
-        Distribution::Centos => centos::DEFAULT_RELEASE,
+        Distribution::Centos | Distribution::CentosEpel => centos::DEFAULT_RELEASE,
         Distribution::Clear => clear::DEFAULT_RELEASE,
         Distribution::Alpine => alpine::DEFAULT_RELEASE,
     }
@@ -59,6 +67,7 @@ pub const fn default_mirror(
         Distribution::Fedora
         | Distribution::Mageia
         | Distribution::Centos
+        | Distribution::CentosEpel
         | Distribution::Clear => None,
     }
 }

@@ -5,11 +5,15 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::RpmRepositories;
+
 /// Where packages come from, as the distribution's package manager understands it.
 #[derive(Clone, Debug, Serialize)]
 pub enum Repositories {
     /// For apt.
     Apt(AptRepositories),
+    /// For dnf, yum and zypper.
+    Rpm(RpmRepositories),
 }
 
 impl Repositories {
@@ -29,6 +33,7 @@ impl Repositories {
                 let merged = ("merged /usr".to_owned(), format!("{:?}", apt.merged_usr));
                 numbered.chain([merged]).collect()
             }
+            Self::Rpm(rpm) => rpm.described(),
         }
     }
 
@@ -37,6 +42,7 @@ impl Repositories {
     pub fn key_files(&self) -> &[PathBuf] {
         match self {
             Self::Apt(apt) => &apt.keyrings,
+            Self::Rpm(rpm) => &rpm.key_files,
         }
     }
 }

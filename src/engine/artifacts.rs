@@ -37,28 +37,40 @@ pub(super) fn remember(digest: Option<Digest>, artifact: &Path, site: &mut Site<
     }
 }
 
-pub(super) fn manifest(manifest: &Manifest, site: &mut Site<'_>) -> Result<String, StepError> {
-    let list = list(manifest, site)?;
+pub(super) fn manifest(
+    manifest: &Manifest,
+    site: &mut Site<'_>,
+    host: &Host,
+) -> Result<String, StepError> {
+    let list = list(manifest, site, host)?;
     let path = stage(site, &site.build.names.manifest())?;
     write(&path, |file| list.write(file))?;
     Ok(format!("{} packages", list.packages().len()))
 }
 
-pub(super) fn packages(manifest: &Manifest, site: &mut Site<'_>) -> Result<String, StepError> {
-    let list = list(manifest, site)?;
+pub(super) fn packages(
+    manifest: &Manifest,
+    site: &mut Site<'_>,
+    host: &Host,
+) -> Result<String, StepError> {
+    let list = list(manifest, site, host)?;
     let path = stage(site, &site.build.names.packages())?;
     write(&path, |file| list.write_lines(file))?;
     Ok(String::new())
 }
 
-pub(super) fn changelog(manifest: &Manifest, site: &mut Site<'_>) -> Result<String, StepError> {
-    let log = output::Changelog::read(&list(manifest, site)?, &site.tree)?;
+pub(super) fn changelog(
+    manifest: &Manifest,
+    site: &mut Site<'_>,
+    host: &Host,
+) -> Result<String, StepError> {
+    let log = output::Changelog::read(&list(manifest, site, host)?, &site.tree, host)?;
     let path = stage(site, &site.build.names.changelog())?;
     write(&path, |file| log.write(file))?;
     Ok(format!("{} sources", log.sources()))
 }
 
-fn list(manifest: &Manifest, site: &Site<'_>) -> Result<output::Manifest, StepError> {
+fn list(manifest: &Manifest, site: &Site<'_>, host: &Host) -> Result<output::Manifest, StepError> {
     let subject = output::Subject {
         name: manifest.name.clone(),
         version: manifest.version.clone(),
@@ -66,10 +78,10 @@ fn list(manifest: &Manifest, site: &Site<'_>) -> Result<output::Manifest, StepEr
         release: manifest.release.clone(),
         architecture: manifest.architecture.clone(),
     };
-    let list = output::Manifest::read(subject.clone(), &site.tree)?;
+    let list = output::Manifest::read(subject.clone(), &site.tree, host)?;
     match &site.base {
         // The image holds only what the base image does not.
-        Some(base) => Ok(list.without(&output::Manifest::read(subject, base)?)),
+        Some(base) => Ok(list.without(&output::Manifest::read(subject, base, host)?)),
         None => Ok(list),
     }
 }

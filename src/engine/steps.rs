@@ -94,9 +94,9 @@ pub(super) fn perform(
         Action::Finalize(script) => {
             scripts::finalize(script, &site.tree, &site.build.context.directory, host)?;
         }
-        Action::WriteManifest(manifest) => return artifacts::manifest(manifest, site),
-        Action::WritePackages(manifest) => return artifacts::packages(manifest, site),
-        Action::WriteChangelog(manifest) => return artifacts::changelog(manifest, site),
+        Action::WriteManifest(manifest) => return artifacts::manifest(manifest, site, host),
+        Action::WritePackages(manifest) => return artifacts::packages(manifest, site, host),
+        Action::WriteChangelog(manifest) => return artifacts::changelog(manifest, site, host),
         Action::PrepareBoot(plan) => return boot::prepare(plan, site, host),
         Action::CleanUp(clean_up) => clean(clean_up, site, host)?,
         Action::KeepChanges { docs } => return base_image::keep_changes(*docs, site, host),

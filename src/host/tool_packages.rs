@@ -30,6 +30,8 @@ pub(super) const TOOLS: &[Row] = &[
     ("depmod", "kmod", "kmod", "kmod", "kmod"),
     ("diff", "diffutils", "diffutils", "diffutils", "diffutils"),
     ("dnf", "dnf", "dnf", "dnf", "dnf"),
+    ("dnf-3", "dnf", "python3-dnf", "dnf", "python3-dnf"),
+    ("dnf5", "dnf5", "dnf5", "dnf5", "dnf5"),
     ("dpkg", "dpkg", "dpkg", "dpkg", "dpkg"),
     ("dpkg-deb", "dpkg", "dpkg", "dpkg", "dpkg"),
     ("dracut", "dracut-core", "dracut", "dracut", "dracut"),

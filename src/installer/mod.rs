@@ -3,11 +3,14 @@
 pub mod apt;
 mod deb;
 mod debootstrap;
+mod dnf;
 mod escapes;
 mod in_tree;
 mod mmdebstrap;
 mod request;
+mod rpm;
 mod version;
+mod zypper;
 
 use std::path::{Path, PathBuf};
 
@@ -17,8 +20,10 @@ use crate::tree::TreeError;
 
 pub use deb::Deb;
 pub use debootstrap::Debootstrap;
+pub use dnf::Dnf;
 pub use mmdebstrap::Mmdebstrap;
 pub use request::Request;
+pub use zypper::Zypper;
 
 /// Where an installer works.
 #[derive(Debug)]
@@ -118,6 +123,19 @@ pub enum InstallError {
         /// The package that has it.
         package: String,
     },
+    /// Nobody's signature is known for a repository.
+    #[error(
+        "no key is known for the packages of {repository}: put {name} into mkosi.skeleton{directory}/, \
+         or install the package distribution-gpg-keys"
+    )]
+    RpmKey {
+        /// The repository's address.
+        repository: String,
+        /// The name of the key's file.
+        name: String,
+        /// Where it belongs.
+        directory: &'static str,
+    },
     /// A package is damaged or means harm.
     #[error("the package {package} cannot be installed: {problem}")]
     Package {
@@ -154,6 +172,11 @@ pub enum InstallError {
 pub fn choose(distribution: Distribution, host: &Host) -> Box<dyn Installer> {
     match distribution {
         Distribution::Debian | Distribution::Ubuntu => debian(host),
+        Distribution::Fedora
+        | Distribution::Centos
+        | Distribution::CentosEpel
+        | Distribution::Mageia => Box::new(Dnf::of(host)),
+        Distribution::Opensuse => opensuse(host),
         // `config::unsupported` has named the others.
         _ => Box::new(Deb),
     }
@@ -173,8 +196,18 @@ fn debian(host: &Host) -> Box<dyn Installer> {
     Box::new(Deb)
 }
 
+/// zypper knows the distribution's patterns; dnf can install its packages, too.
+fn opensuse(host: &Host) -> Box<dyn Installer> {
+    let dnf = Dnf::of(host);
+    let has = |installer: &dyn Installer| installer.tools().iter().all(|t| host.find(t).is_some());
+    if !has(&Zypper) && has(&dnf) {
+        return Box::new(dnf);
+    }
+    Box::new(Zypper)
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use super::*;
@@ -207,6 +240,36 @@ mod tests {
             skip_initrds: false,
             cache: None,
         }
+    }
+
+    /// A small Fedora.
+    pub fn rpm_request() -> Request {
+        use crate::distro::{Facts as _, fedora::Fedora, rpm::tests::wanted};
+        Request {
+            distribution: Distribution::Fedora,
+            release: "44".into(),
+            architecture: "x86_64".into(),
+            repositories: Fedora.repositories(&wanted("44", "x86_64")),
+            ..request()
+        }
+    }
+
+    #[test]
+    fn opensuse_is_installed_by_what_is_there() {
+        let without = |programs: &[&str]| {
+            let recorder = Recorder::default();
+            for program in programs {
+                recorder.without(program);
+            }
+            let host = Host::new(Arc::new(recorder), Arc::new(Quiet), Cancel::default());
+            choose(Distribution::Opensuse, &host).name()
+        };
+        assert_eq!(without(&[]), "zypper");
+        assert_eq!(without(&["zypper"]), "dnf");
+        assert_eq!(
+            without(&["zypper", "dnf", "dnf5", "dnf-3", "yum"]),
+            "zypper"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::InstallError;
 use crate::config::values::Distribution;
-use crate::distro::{AptRepositories, Repositories};
+use crate::distro::{AptRepositories, Repositories, RpmRepositories};
 
 /// What shall be in the tree and where it comes from. Complete: an installer looks at nothing else.
 #[derive(Clone, Debug, Serialize)]
@@ -41,8 +41,18 @@ impl Request {
     pub fn apt(&self) -> Result<&AptRepositories, InstallError> {
         match &self.repositories {
             Repositories::Apt(apt) => Ok(apt),
-            #[allow(unreachable_patterns)]
             _ => Err(self.other_kind("apt")),
+        }
+    }
+
+    /// The repositories, for package managers that use rpm.
+    ///
+    /// # Errors
+    /// When they are of another kind, which is a mistake of this program.
+    pub fn rpm(&self) -> Result<&RpmRepositories, InstallError> {
+        match &self.repositories {
+            Repositories::Rpm(rpm) => Ok(rpm),
+            _ => Err(self.other_kind("dnf")),
         }
     }
 

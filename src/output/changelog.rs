@@ -6,9 +6,9 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 
-use super::manifest::{Package, Source, Subject};
-use super::{Manifest, OutputError, inside};
-use crate::host::printable;
+use super::manifest::{Package, PackageType, Source, Subject};
+use super::{Manifest, OutputError, inside, rpm};
+use crate::host::{Host, printable};
 
 /// Where Debian's packages have their change logs (Debian Policy, section 12.7).
 const DOC: &str = "usr/share/doc";
@@ -34,7 +34,13 @@ struct Built {
 impl Changelog {
     /// Reads the change logs that the packages of `manifest` have in `tree`. Must happen before
     /// documentation is cleaned away.
-    pub fn read(manifest: &Manifest, tree: &Path) -> Result<Self, OutputError> {
+    pub fn read(manifest: &Manifest, tree: &Path, host: &Host) -> Result<Self, OutputError> {
+        let is_rpm = |package: &Package| package.kind == PackageType::Rpm;
+        let mut from_rpm = if manifest.packages().iter().any(is_rpm) {
+            rpm::changes(tree, host)?
+        } else {
+            BTreeMap::new()
+        };
         let mut sources: BTreeMap<Source, Built> = BTreeMap::new();
         for package in manifest.packages() {
             let built = sources.entry(package.source.clone()).or_default();
@@ -44,7 +50,12 @@ impl Changelog {
                 package.architecture.clone(),
             ]);
             if built.entry.is_none() {
-                built.entry = latest(package, tree)?;
+                built.entry = if is_rpm(package) {
+                    let (name, version) = (package.name.clone(), package.version.clone());
+                    from_rpm.remove(&(name, version, package.architecture.clone()))
+                } else {
+                    latest(package, tree)?
+                };
             }
         }
         Ok(Self {
@@ -215,7 +226,10 @@ mod tests {
         };
         let manifest = Manifest::new(subject, packages);
         let mut text = Vec::new();
-        let log = Changelog::read(&manifest, tree).unwrap();
+        let recorder = std::sync::Arc::new(crate::host::Recorder::default());
+        let quiet = std::sync::Arc::new(crate::host::Quiet);
+        let host = Host::new(recorder, quiet, crate::host::Cancel::default());
+        let log = Changelog::read(&manifest, tree, &host).unwrap();
         log.write(&mut text).unwrap();
         String::from_utf8(text).unwrap()
     }

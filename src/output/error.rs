@@ -36,6 +36,9 @@ pub enum OutputError {
         #[source]
         source: CommandError,
     },
+    /// The host's rpm does not read the database of the image.
+    #[error("cannot list the packages of the image")]
+    Rpm(#[source] CommandError),
     /// gpg has no key to sign with.
     #[error(
         "{}gpg has no {} in {}; \"gpg --list-secret-keys\" shows the keys that there are",

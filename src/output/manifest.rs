@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{OutputError, dpkg};
+use super::{OutputError, dpkg, rpm};
+use crate::host::Host;
 
 /// Raised when a field changes its meaning or goes away.
 const VERSION: u32 = 1;
@@ -33,6 +34,8 @@ pub struct Subject {
 pub enum PackageType {
     /// dpkg's.
     Deb,
+    /// rpm's.
+    Rpm,
 }
 
 /// What a package was built from.
@@ -87,8 +90,10 @@ impl Manifest {
 
     /// A manifest of the packages that the databases in `tree` say are installed; none where there
     /// is no database. Must be read before package databases are cleaned away.
-    pub fn read(config: Subject, tree: &Path) -> Result<Self, OutputError> {
-        Ok(Self::new(config, dpkg::installed(tree)?))
+    pub fn read(config: Subject, tree: &Path, host: &Host) -> Result<Self, OutputError> {
+        let mut packages = dpkg::installed(tree)?;
+        packages.extend(rpm::installed(tree, host)?);
+        Ok(Self::new(config, packages))
     }
 
     /// The same without the packages of another one.
@@ -206,7 +211,10 @@ mod tests {
     #[test]
     fn an_image_without_package_database_has_no_packages() {
         let tree = tempfile::tempdir().unwrap();
-        let manifest = Manifest::read(Subject::default(), tree.path()).unwrap();
+        let recorder = std::sync::Arc::new(crate::host::Recorder::default());
+        let quiet = std::sync::Arc::new(crate::host::Quiet);
+        let host = Host::new(recorder, quiet, crate::host::Cancel::default());
+        let manifest = Manifest::read(Subject::default(), tree.path(), &host).unwrap();
         assert_eq!(manifest.packages(), []);
     }
 }

@@ -17,6 +17,7 @@ mod ordered;
 mod pieces;
 pub mod qcow2;
 mod read_image;
+mod rpm;
 mod sign;
 pub mod tar;
 mod xz;

@@ -267,7 +267,9 @@ fn the_host_counts_too() {
 fn with_keyring(mut plan: Plan, keyring: &Path) -> Plan {
     for action in plan.layers.iter_mut().flat_map(|layer| &mut layer.actions) {
         if let Action::Install(request) | Action::AddPackages(request) = action {
-            let Repositories::Apt(apt) = &mut request.repositories;
+            let Repositories::Apt(apt) = &mut request.repositories else {
+                panic!("not Debian");
+            };
             assert!(!apt.keyrings.is_empty());
             apt.keyrings = vec![keyring.to_owned()];
         }

@@ -65,8 +65,9 @@ fn no_packages(config: &Config) -> Request {
 fn development_request(config: &Config, base: &Request, errors: &mut Vec<PlanError>) -> Request {
     let mut excluded = config.build_packages.exclude().to_vec();
     let mut packages = config.build_packages.install().to_vec();
-    for name in packages.iter().chain(&excluded) {
-        check_name("BuildPackages", name, errors);
+    let names = Names::of(&base.repositories);
+    for (name, what) in named(&packages, &excluded) {
+        names.check("BuildPackages", name, what, errors);
     }
     // What the final image must not have, the build script may still ask for by name.
     let asked_for = |name: &&String| !packages.contains(name) && !excluded.contains(name);
@@ -103,21 +104,28 @@ fn base_request(config: &Config, errors: &mut Vec<PlanError>) -> Option<Request>
     packages.retain(|name| !excluded.contains(name));
     packages.sort();
     packages.dedup();
-    for name in packages
-        .iter()
-        .chain(&excluded)
-        .chain(&config.remove_packages)
-    {
-        check_name("Packages", name, errors);
-    }
-    let repositories = facts.repositories(&Wanted {
+    let wanted = Wanted {
         release: &release,
         architecture,
         mirror: config.mirror.as_deref(),
         local_mirror: config.local_mirror.as_deref(),
         additional: &config.repositories,
         check_keys: config.repository_key_check,
-    });
+    };
+    if let Err(problem) = facts.check_repositories(&wanted) {
+        errors.push(PlanError::Setting {
+            setting: "Repositories",
+            problem,
+        });
+    }
+    let repositories = facts.repositories(&wanted);
+    let names = Names::of(&repositories);
+    for (name, what) in named(&packages, &excluded) {
+        names.check("Packages", name, what, errors);
+    }
+    for name in &config.remove_packages {
+        names.check("RemovePackages", name, What::Removed, errors);
+    }
     Some(Request {
         distribution: config.distribution,
         release,
@@ -173,30 +181,83 @@ fn boots(config: &Config, facts: &dyn Facts) -> Boots {
     }
 }
 
-/// Refuses what a package manager could take for an option, a file or several names: settings
-/// files come from others, and the package manager runs as root.
-fn check_name(setting: &'static str, name: &str, errors: &mut Vec<PlanError>) {
-    let starts_well = name
-        .chars()
-        .next()
-        .is_some_and(|c| c.is_ascii_alphanumeric());
-    let rest_is_well = name
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_' | ':' | '=' | '~'));
-    if !(starts_well && rest_is_well && name.len() <= 256) {
-        errors.push(PlanError::Setting {
-            setting,
-            problem: format!(
-                "\"{}\" is no package name: letters, digits and + - . _ : = ~ are allowed",
-                name.escape_debug()
-            ),
-        });
+/// What is done with a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Installed,
+    Removed,
+}
+
+/// Names with what is done with them.
+fn named<'a>(
+    installed: &'a [String],
+    excluded: &'a [String],
+) -> impl Iterator<Item = (&'a String, What)> {
+    let installed = installed.iter().map(|name| (name, What::Installed));
+    installed.chain(excluded.iter().map(|name| (name, What::Removed)))
+}
+
+/// What the package manager understands as a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    /// Names, with an architecture or version.
+    Plain,
+    /// Also what packages provide (`/usr/bin/x`, `pkgconfig(x)`), groups (`@x`, `pattern:x`) and
+    /// patterns of names (`x-*`).
+    Rpm,
+}
+
+impl Names {
+    fn of(repositories: &Repositories) -> Self {
+        match repositories {
+            Repositories::Rpm(_) => Self::Rpm,
+            _ => Self::Plain,
+        }
     }
+
+    /// Refuses what a package manager could take for an option, a file or several names: settings
+    /// files come from others, and the package manager runs as root.
+    fn check(self, setting: &'static str, name: &str, what: What, errors: &mut Vec<PlanError>) {
+        let (starts_well, more, allowed) = match (self, what) {
+            (Self::Plain, _) => ("", "", "+ - . _ : = ~"),
+            (Self::Rpm, What::Removed) => ("*_", "*?^", "+ - . _ : = ~ ^ * ?"),
+            (Self::Rpm, What::Installed) => {
+                ("@/*_", "@/*?^()[],", "+ - . _ : = ~ ^ * ? @ / ( ) [ ] ,")
+            }
+        };
+        let first = name.chars().next();
+        let good = first.is_some_and(|c| c.is_ascii_alphanumeric() || starts_well.contains(c))
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-._:=~".contains(c) || more.contains(c))
+            && name.len() <= 256
+            && !is_file(name);
+        if !good {
+            errors.push(PlanError::Setting {
+                setting,
+                problem: format!(
+                    "\"{}\" is no package name: letters, digits and {allowed} are allowed",
+                    name.escape_debug()
+                ),
+            });
+        }
+    }
+}
+
+/// Whether package managers would install this file of the host, or of the network, itself.
+fn is_file(name: &str) -> bool {
+    name.contains("://") || name.to_ascii_lowercase().ends_with(".rpm") || name.contains("/../")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn is_refused(names: Names, name: &str, what: What) -> bool {
+        let mut errors = Vec::new();
+        names.check("Packages", name, what, &mut errors);
+        !errors.is_empty()
+    }
 
     #[test]
     fn refuses_names_that_are_no_names() {
@@ -213,9 +274,68 @@ mod tests {
             ("a b", false),
             ("", false),
         ] {
+            let refused = is_refused(Names::Plain, name, What::Installed);
+            assert_eq!(refused, !good, "{name}");
+        }
+    }
+
+    #[test]
+    fn rpm_has_more_names_for_packages() {
+        for (name, installed, removed) in [
+            ("bash", true, true),
+            ("python3-*", true, true),
+            ("@core", true, false),
+            ("@nodejs:18/common", true, false),
+            ("/usr/bin/vim", true, false),
+            ("pkgconfig(glib-2.0)", true, false),
+            ("perl(Foo::Bar)", true, false),
+            ("pattern:base", true, true),
+            ("bash-5.2-1.fc44.x86_64", true, true),
+            ("-x", false, false),
+            ("--nogpgcheck", false, false),
+            ("/tmp/x.rpm", false, false),
+            ("/tmp/x.RPM", false, false),
+            ("x.rpm", false, false),
+            ("./x", false, false),
+            ("https://example.org/x", false, false),
+            ("a b", false, false),
+            ("a\nb", false, false),
+            ("!x", false, false),
+            ("", false, false),
+        ] {
+            let refused = is_refused(Names::Rpm, name, What::Installed);
+            assert_eq!(refused, !installed, "{name}");
+            let refused = is_refused(Names::Rpm, name, What::Removed);
+            assert_eq!(refused, !removed, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_distribution_does_not_have_is_an_error_before_any_work() {
+        for (flags, expected) in [
+            ("-d fedora -r 99", "Fedora Linux has no release \"99\""),
+            ("-d centos -r 6", "10-stream, 9-stream, 8-stream, 8, 7"),
+            ("-d opensuse -r 42.3", "tumbleweed, 16.1"),
+            ("-d mageia -r 1", "cauldron, 10, 9"),
+            (
+                "-d fedora -r 44 --repositories=nosuch",
+                "has no repository \"nosuch\"; it has fedora,",
+            ),
+            (
+                "-d fedora -r 44 --package=--nogpgcheck",
+                "is no package name",
+            ),
+        ] {
+            let fixture = crate::config::testing::Fixture::new()
+                .args("-t directory")
+                .args(flags);
             let mut errors = Vec::new();
-            check_name("Packages", name, &mut errors);
-            assert_eq!(errors.is_empty(), good, "{name}");
+            requests(&fixture.config(), &mut errors);
+            let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            assert!(
+                text.iter().any(|e| e.contains(expected)),
+                "{flags}: {text:?}"
+            );
         }
     }
 }

@@ -23,6 +23,8 @@ keywords! {
         Mageia = "mageia",
         /// CentOS and CentOS Stream.
         Centos = "centos",
+        /// CentOS with the packages that Fedora makes for it.
+        CentosEpel = "centos_epel",
         /// Clear Linux.
         Clear = "clear",
         /// Alpine Linux.
@@ -196,6 +198,7 @@ impl Distribution {
             Self::Opensuse => "openSUSE",
             Self::Mageia => "Mageia",
             Self::Centos => "CentOS",
+            Self::CentosEpel => "CentOS with EPEL",
             Self::Clear => "Clear Linux",
             Self::Alpine => "Alpine Linux",
         }

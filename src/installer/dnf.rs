@@ -1,0 +1,384 @@
+//! RPM packages through dnf 4, dnf 5, or yum where there is no dnf.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::rpm::{self, Dialect, Leavings, Prepared, Work};
+use super::{InstallError, Installer, Request, Site, version};
+use crate::distro::RpmRepositories;
+use crate::host::{Command, Host, Mount};
+use crate::tree::Root;
+
+/// Installs with dnf or yum.
+#[derive(Clone, Copy, Debug)]
+pub struct Dnf {
+    program: &'static str,
+}
+
+/// Programs that do the same, the best first.
+const PROGRAMS: [&str; 4] = ["dnf", "dnf5", "dnf-3", "yum"];
+/// Where dnf 4 and yum cache, which they take for a path in the tree.
+const CACHE: &str = "var/cache/dnf";
+/// How long a list of packages is not asked for again: as long as Fedora wants it for its updates.
+const LIST_EXPIRES: &str = "6h";
+/// Keeps kernel packages from making initrds, where systemd is new enough to heed it (252).
+const BYPASS: (&str, &str) = ("KERNEL_INSTALL_BYPASS", "1");
+
+/// Which of the programs that answer to one name it is: they differ in options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Generation {
+    /// yum 3 and dnf 4.
+    Old,
+    /// dnf 5.
+    New,
+}
+
+impl Dnf {
+    /// The program that the host has, or the one to name as missing.
+    #[must_use]
+    pub fn of(host: &Host) -> Self {
+        let found = PROGRAMS.into_iter().find(|name| host.find(name).is_some());
+        Self {
+            program: found.unwrap_or("dnf"),
+        }
+    }
+
+    fn generation(self, host: &Host) -> Result<Generation, InstallError> {
+        let (_, version) = version::of(self.program, self.program, host)?;
+        Ok(if version.contains("dnf5") {
+            Generation::New
+        } else {
+            Generation::Old
+        })
+    }
+
+    /// Runs it with the settings of this installation.
+    fn run(
+        self,
+        words: &[&str],
+        packages: &[String],
+        request: Option<&Request>,
+        prepared: &Prepared,
+        site: &Site,
+        host: &Host,
+    ) -> Result<(), InstallError> {
+        let generation = self.generation(host)?;
+        let root = Root::open(&site.root)?;
+        let work = &prepared.work;
+        let leavings = Leavings::expect(&root, &work.cache)?;
+        let _cache: Option<Mount> = match generation {
+            Generation::Old => Some(rpm::show_cache(work, site, CACHE)?),
+            Generation::New => None,
+        };
+        let what = match request {
+            Some(_) => "installing packages failed",
+            None => "removing packages failed",
+        };
+        let mut command = self.command(generation, request, work, site).args(words);
+        command = command.args(packages).no_sync();
+        host.run(command)
+            .map_err(|source| rpm::explain(what, request, source))?;
+        leavings.remove(&root)
+    }
+
+    fn command(
+        self,
+        generation: Generation,
+        request: Option<&Request>,
+        work: &Work,
+        site: &Site,
+    ) -> Command {
+        let setting = |name: &str, path: &Path| {
+            let mut option = std::ffi::OsString::from(format!("--setopt={name}="));
+            option.push(path);
+            option
+        };
+        let mut root = std::ffi::OsString::from("--installroot=");
+        root.push(&site.root);
+        let mut config = std::ffi::OsString::from("--config=");
+        config.push(work.settings.join("dnf.conf"));
+        let mut command = work
+            .command(self.program)
+            .arg(config)
+            .arg(root)
+            .arg("--assumeyes")
+            // Named here, dnf does not look for them in the tree.
+            .arg(setting("reposdir", &work.repositories))
+            .arg(setting("varsdir", &work.settings.join("vars")));
+        if generation == Generation::New {
+            command = command
+                .arg("--use-host-config")
+                .arg(setting("cachedir", &work.cache))
+                .arg(setting("system_cachedir", &work.cache));
+        }
+        if let Some(rpm) = request.and_then(|request| request.rpm().ok()) {
+            command = command.arg(format!("--releasever={}", rpm.release_version));
+        }
+        if request.is_some_and(|request| request.skip_initrds) {
+            command = command.env(BYPASS.0, BYPASS.1);
+        }
+        command
+    }
+
+    fn fill(
+        self,
+        request: &Request,
+        filled: bool,
+        site: &Site,
+        host: &Host,
+    ) -> Result<(), InstallError> {
+        let rpm = request.rpm()?;
+        let prepared = rpm::prepare(request, rpm, "dnf", filled, site, host)?;
+        write_settings(Some((request, rpm)), &prepared)?;
+        let root = Root::open(&site.root)?;
+        let masked = request
+            .skip_initrds
+            .then(|| rpm::mask_initrds(&root))
+            .transpose()?;
+        if !request.packages.is_empty() {
+            let words = ["install"];
+            self.run(
+                &words,
+                &request.packages,
+                Some(request),
+                &prepared,
+                site,
+                host,
+            )?;
+        }
+        if let Some(masked) = masked {
+            masked.remove(&root)?;
+        }
+        rpm::set_up_image(rpm, Dialect::Dnf, &root)
+    }
+}
+
+impl Installer for Dnf {
+    fn name(&self) -> &'static str {
+        self.program
+    }
+
+    fn tools(&self) -> &'static [&'static str] {
+        match self.program {
+            "dnf5" => &["dnf5", "rpm", "rpmkeys"],
+            "dnf-3" => &["dnf-3", "rpm", "rpmkeys"],
+            "yum" => &["yum", "rpm", "rpmkeys"],
+            _ => &["dnf", "rpm", "rpmkeys"],
+        }
+    }
+
+    fn prepare(&self, _: &Request, _: &Path) -> Result<(), InstallError> {
+        // The distribution's packages bring every directory and link.
+        Ok(())
+    }
+
+    fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+        self.fill(request, false, site, host)
+    }
+
+    fn add(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+        self.fill(request, true, site, host)
+    }
+
+    fn identity(&self, host: &Host) -> Result<Vec<(String, String)>, InstallError> {
+        Ok(vec![
+            version::of(self.program, self.program, host)?,
+            version::of("rpm", "rpm", host)?,
+        ])
+    }
+
+    fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
+        let prepared = rpm::prepare_removal("dnf", site, host)?;
+        write_settings(None, &prepared)?;
+        self.run(&["remove"], packages, None, &prepared, site, host)
+    }
+}
+
+/// Writes dnf.conf and the repository files.
+fn write_settings(
+    installed: Option<(&Request, &RpmRepositories)>,
+    prepared: &Prepared,
+) -> Result<(), InstallError> {
+    let work = &prepared.work;
+    super::apt::make_directory(&work.settings.join("vars"))?;
+    // A proxy's password may be in it; only this build's user can look into its directories.
+    rpm::write(
+        &work.settings.join("dnf.conf"),
+        main_section(installed) + &rpm::host_proxy(),
+    )?;
+    for trusted in &prepared.trusted {
+        let keys = rpm::file_urls(&trusted.keys);
+        let text = rpm::repository_file(&trusted.source, &keys, Dialect::Dnf);
+        let name = format!("{}.repo", trusted.source.id);
+        rpm::write(&work.repositories.join(name), text)?;
+    }
+    forget_keys(work)
+}
+
+/// What dnf knows of a repository's keys is in the cache: a key that is no longer trusted must not
+/// be remembered there.
+fn forget_keys(work: &Work) -> Result<(), InstallError> {
+    let prepare = |source| InstallError::Prepare {
+        path: work.cache.clone(),
+        source,
+    };
+    for entry in std::fs::read_dir(&work.cache).map_err(prepare)? {
+        let keys = entry.map_err(prepare)?.path().join("pubring");
+        crate::host::remove(&keys).or_else(|error| match keys.parent() {
+            // Files that are no repository's have nothing below them.
+            Some(above) if !above.is_dir() => Ok(()),
+            _ => Err(error),
+        })?;
+    }
+    Ok(())
+}
+
+fn main_section(installed: Option<(&Request, &RpmRepositories)>) -> String {
+    let mut text = String::from(
+        "[main]\n\
+         plugins=0\n\
+         gpgcheck=1\n\
+         localpkg_gpgcheck=1\n\
+         install_weak_deps=0\n\
+         best=1\n\
+         obsoletes=1\n\
+         skip_broken=0\n\
+         skip_if_unavailable=0\n\
+         keepcache=1\n\
+         clean_requirements_on_remove=1\n\
+         protected_packages=\n\
+         color=never\n\
+         logdir=/var/log\n",
+    );
+    let _ = writeln!(text, "cachedir=/{CACHE}\nmetadata_expire={LIST_EXPIRES}");
+    let Some((request, rpm)) = installed else {
+        return text;
+    };
+    if !request.with_docs {
+        text.push_str("tsflags=nodocs\n");
+    }
+    if !request.excluded.is_empty() {
+        // yum knows the short name only, dnf 5 the long one only.
+        let names = request.excluded.join(",");
+        let _ = writeln!(text, "exclude={names}\nexcludepkgs={names}");
+    }
+    if let Some(platform) = &rpm.module_platform {
+        let _ = writeln!(text, "module_platform_id={platform}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::host::{Cancel, Quiet, Recorder};
+    use crate::installer::tests::rpm_request;
+
+    fn host(recorder: Recorder) -> Host {
+        Host::new(Arc::new(recorder), Arc::new(Quiet), Cancel::default())
+    }
+
+    #[test]
+    fn the_command_line_is_complete() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site {
+            root: "/build/tree".into(),
+            scratch: dir.path().into(),
+        };
+        let mut request = rpm_request();
+        request.skip_initrds = true;
+        let work = Work::open(Some(&request), "dnf", &site, &host(Recorder::default())).unwrap();
+        let line = |generation| {
+            let dnf = Dnf { program: "dnf" };
+            let command = dnf.command(generation, Some(&request), &work, &site);
+            command
+                .to_string()
+                .replace(&*dir.path().to_string_lossy(), "/S")
+        };
+        let old = line(Generation::Old);
+        assert_eq!(
+            old,
+            "HOME=/S/rpm/home XDG_CONFIG_HOME=/S/rpm/home/.config KERNEL_INSTALL_BYPASS=1 dnf \
+             --config=/S/rpm/settings/dnf.conf --installroot=/build/tree --assumeyes \
+             --setopt=reposdir=/S/rpm/repositories --setopt=varsdir=/S/rpm/settings/vars \
+             --releasever=44"
+        );
+        let new = line(Generation::New);
+        assert!(
+            new.contains(" --use-host-config --setopt=cachedir=/S/rpm/cache "),
+            "{new}"
+        );
+    }
+
+    #[test]
+    fn the_settings_are_complete() {
+        let mut request = rpm_request();
+        request.excluded = vec!["a".into(), "b*".into()];
+        let text = main_section(Some((&request, request.rpm().unwrap())));
+        for line in [
+            "gpgcheck=1",
+            "install_weak_deps=0",
+            "tsflags=nodocs",
+            "excludepkgs=a,b*",
+            "module_platform_id=platform:f44",
+            "cachedir=/var/cache/dnf",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in {text}");
+        }
+        request.with_docs = true;
+        request.excluded.clear();
+        let text = main_section(Some((&request, request.rpm().unwrap())));
+        assert!(
+            !text.contains("nodocs") && !text.contains("exclude"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn generations_are_told_apart_by_what_they_print() {
+        for (version, expected) in [
+            ("4.14.0\n  Installed: dnf", Generation::Old),
+            ("3.4.3\n", Generation::Old),
+            ("dnf5 version 5.2.17.0\ndnf5 plugin API\n", Generation::New),
+        ] {
+            let recorder = Recorder::default();
+            recorder.answer("--version", version);
+            let found = Dnf { program: "dnf" }.generation(&host(recorder)).unwrap();
+            assert_eq!(found, expected, "{version}");
+        }
+    }
+
+    #[test]
+    fn yum_is_the_last_resort() {
+        let without = |programs: &[&str]| {
+            let recorder = Recorder::default();
+            for program in programs {
+                recorder.without(program);
+            }
+            Dnf::of(&host(recorder)).name()
+        };
+        assert_eq!(without(&[]), "dnf");
+        assert_eq!(without(&["dnf"]), "dnf5");
+        assert_eq!(without(&["dnf", "dnf5", "dnf-3"]), "yum");
+        assert_eq!(without(&PROGRAMS), "dnf");
+    }
+
+    #[test]
+    fn remembered_keys_are_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site {
+            root: "/build/tree".into(),
+            scratch: dir.path().into(),
+        };
+        let work = Work::open(None, "dnf", &site, &host(Recorder::default())).unwrap();
+        let keys = work.cache.join("oss-1/pubring");
+        std::fs::create_dir_all(&keys).unwrap();
+        std::fs::write(keys.join("pubring.kbx"), "").unwrap();
+        std::fs::write(work.cache.join("expired_repos.json"), "").unwrap();
+        forget_keys(&work).unwrap();
+        assert!(!keys.exists());
+        assert!(work.cache.join("oss-1").exists());
+    }
+}

@@ -1,0 +1,104 @@
+//! Repository files: dnf and zypper read the same form of them, and not quite the same words.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::distro::rpm::{Location, RpmSource};
+
+/// Who reads the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::installer) enum Dialect {
+    /// dnf and yum.
+    Dnf,
+    /// zypper.
+    Zypper,
+}
+
+/// A repository, with files or addresses of the keys that sign it.
+pub(in crate::installer) fn repository_file(
+    source: &RpmSource,
+    keys: &[String],
+    dialect: Dialect,
+) -> String {
+    let mut text = format!("[{}]\nname={}\nenabled=1\n", source.id, source.name);
+    let address = source.location.address();
+    let _ = match source.location {
+        Location::BaseUrl(_) => writeln!(text, "baseurl={address}"),
+        Location::Metalink(_) => writeln!(text, "metalink={address}"),
+        Location::MirrorList(_) => writeln!(text, "mirrorlist={address}"),
+    };
+    let flag = |yes| u8::from(yes);
+    let _ = writeln!(text, "gpgcheck={}", flag(source.check_packages));
+    match dialect {
+        Dialect::Dnf => {
+            let _ = writeln!(text, "repo_gpgcheck={}", flag(source.check_metadata));
+            text.push_str("skip_if_unavailable=0\n");
+        }
+        Dialect::Zypper => {
+            // Left out, it means: the list's signature if it has one, otherwise each package's.
+            if source.check_metadata || !source.check_packages {
+                let _ = writeln!(text, "repo_gpgcheck={}", flag(source.check_metadata));
+            }
+            if !source.check_packages {
+                text.push_str("pkg_gpgcheck=0\n");
+            }
+            text.push_str("autorefresh=1\nkeeppackages=1\ntype=rpm-md\n");
+        }
+    }
+    if !keys.is_empty() {
+        let _ = writeln!(text, "gpgkey={}", keys.join("\n       "));
+    }
+    text
+}
+
+/// A file as a URL.
+pub(in crate::installer) fn file_url(path: &Path) -> String {
+    format!("file://{}", path.display())
+}
+
+/// Files as URLs.
+pub(in crate::installer) fn file_urls(paths: &[PathBuf]) -> Vec<String> {
+    paths.iter().map(|path| file_url(path)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(check_packages: bool, check_metadata: bool) -> RpmSource {
+        RpmSource {
+            id: "oss".into(),
+            name: "openSUSE".into(),
+            location: Location::BaseUrl("file:///srv/oss".into()),
+            keys: Vec::new(),
+            check_packages,
+            check_metadata,
+            added: false,
+        }
+    }
+
+    #[test]
+    fn checks_are_written_for_each_reader() {
+        let keys = ["file:///k/a".to_owned(), "file:///k/b".to_owned()];
+        assert_eq!(
+            repository_file(&source(true, true), &keys, Dialect::Dnf),
+            "[oss]\nname=openSUSE\nenabled=1\nbaseurl=file:///srv/oss\ngpgcheck=1\nrepo_gpgcheck=1\n\
+             skip_if_unavailable=0\ngpgkey=file:///k/a\n       file:///k/b\n"
+        );
+        let zypper = |packages, metadata| {
+            let text = repository_file(&source(packages, metadata), &[], Dialect::Zypper);
+            let lines: Vec<_> = text
+                .lines()
+                .filter(|l| l.contains("gpgcheck"))
+                .map(str::to_owned)
+                .collect();
+            lines.join(" ")
+        };
+        assert_eq!(zypper(true, true), "gpgcheck=1 repo_gpgcheck=1");
+        assert_eq!(zypper(true, false), "gpgcheck=1");
+        assert_eq!(
+            zypper(false, false),
+            "gpgcheck=0 repo_gpgcheck=0 pkg_gpgcheck=0"
+        );
+    }
+}

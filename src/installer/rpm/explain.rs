@@ -1,0 +1,188 @@
+//! What the words of dnf, zypper and rpm mean for someone who wrote a settings file.
+
+use crate::host::CommandError;
+use crate::installer::{InstallError, Request};
+
+/// Turns a package manager's failure into an error that says what to do.
+pub(in crate::installer) fn explain(
+    what: &str,
+    request: Option<&Request>,
+    source: CommandError,
+) -> InstallError {
+    let tail = match &source {
+        CommandError::Cancelled => return InstallError::Cancelled,
+        CommandError::Failed { tail, .. } => tail.as_str(),
+        _ => "",
+    };
+    let release = request.map_or_else(
+        || "the release".to_owned(),
+        |request| format!("{} {}", request.distribution.shown(), request.release),
+    );
+    InstallError::Command {
+        what: what.to_owned(),
+        hint: hint(tail, &release).map_or_else(String::new, |hint| format!("\n{hint}")),
+        source,
+    }
+}
+
+/// Words that tell of a signature or a checksum that is not as it should be.
+const UNTRUSTED: &[&str] = &[
+    "is not signed",
+    "GPG check FAILED",
+    "GPG signature verification error",
+    "Public key for",
+    "Signature verification failed",
+    "Signature verification for",
+    "is unsigned",
+    "unknown key",
+    "NOKEY",
+    "not trusted",
+    "OpenPGP check",
+    "unsigned",
+    "no key",
+];
+const DAMAGED: &[&str] = &[
+    "checksum",
+    "digest verification",
+    "Digest verification",
+    "integrity check",
+    "BAD",
+    "PKG_ERROR",
+    "SIGNATURES NOT OK",
+];
+const UNREACHABLE: &[&str] = &[
+    "Failed to download metadata",
+    "Cannot download repomd.xml",
+    "All mirrors were tried",
+    "Cannot prepare internal mirrorlist",
+    "Could not resolve",
+    "Couldn't connect",
+    "Connection refused",
+    "Valid metadata not found",
+    "Failed to retrieve new repository metadata",
+    "Download (curl) error",
+    "Can't provide",
+    "File '/repodata/repomd.xml' not found",
+    "Some of the repositories have not been refreshed",
+    "Skipping repository",
+];
+
+fn hint(tail: &str, release: &str) -> Option<String> {
+    let has = |words: &[&str]| words.iter().any(|word| tail.contains(word));
+    if let Some(name) = tail.lines().find_map(not_found) {
+        return Some(format!(
+            "there is no package {name} in {release}: check Packages= for a misspelled name, or add \
+             the repository that has it with Repositories="
+        ));
+    }
+    if let Some(name) = tail.lines().find_map(needed) {
+        return Some(format!(
+            "no repository has {name}, which a package needs: add the repository that has it with \
+             Repositories="
+        ));
+    }
+    if tail.contains("conflicts with file from package")
+        || tail.contains("conflicts between attempted installs")
+        || tail.contains("file conflict")
+        || tail.contains("File conflicts")
+        || tail.contains("Detected ") && tail.contains("conflict")
+    {
+        return Some(
+            "two packages have the same file with different content: leave one of them out of \
+             Packages="
+                .to_owned(),
+        );
+    }
+    // A damaged list of packages is told of with the words for an unreachable one.
+    if has(UNTRUSTED) {
+        return Some(
+            "a signature could not be verified: put the key that signs the repository's packages \
+             into mkosi.skeleton/etc/pki/rpm-gpg/"
+                .to_owned(),
+        );
+    }
+    if has(DAMAGED) {
+        return Some(
+            "a package is not what the repository's list says: the mirror is damaged or half \
+             updated; try another Mirror=, and clear the package cache with mkosi clean -ff"
+                .to_owned(),
+        );
+    }
+    has(UNREACHABLE).then(|| {
+        format!("{release} could not be read from its repositories: check Mirror=, Release= and the network")
+    })
+}
+
+/// The package in a line that says that there is none of this name.
+fn not_found(line: &str) -> Option<&str> {
+    let line = line.trim();
+    for words in [
+        "No match for argument: ",
+        "Unable to find a match: ",
+        "No provider of '",
+    ] {
+        if let Some((_, rest)) = line.split_once(words) {
+            let name = rest.trim().trim_end_matches("' found.");
+            return name.split_whitespace().next();
+        }
+    }
+    line.strip_prefix("Package '")?.strip_suffix("' not found.")
+}
+
+/// What a package needs that nothing has, from a line that says so.
+fn needed(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("nothing provides ")?;
+    let rest = rest.trim_start_matches('\'');
+    rest.split([' ', '\'']).next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_name_the_setting() {
+        for (tail, expected) in [
+            (
+                "\n  No match for argument: nosuch",
+                "no package nosuch in Fedora",
+            ),
+            (
+                "\n  No provider of 'nosuch' found.",
+                "no package nosuch in Fedora",
+            ),
+            (
+                "\n  Package 'nosuch' not found.",
+                "no package nosuch in Fedora",
+            ),
+            (
+                "\n   - nothing provides gone = 2 needed by x-1-1.noarch",
+                "no repository has gone,",
+            ),
+            (
+                "\n  Problem: nothing provides 'gone' needed by the to be installed x",
+                "no repository has gone,",
+            ),
+            (
+                "\n  Package x-1-1.noarch.rpm is not signed",
+                "mkosi.skeleton/etc/pki/rpm-gpg/",
+            ),
+            (
+                "\n  Error: GPG check FAILED",
+                "mkosi.skeleton/etc/pki/rpm-gpg/",
+            ),
+            (
+                "\n  Error: Failed to download metadata for repo 'fedora'",
+                "check Mirror=",
+            ),
+            (
+                "\n  file /a conflicts between attempted installs of b-1 and c-1",
+                "same file",
+            ),
+        ] {
+            let hint = hint(tail, "Fedora Linux 44").unwrap();
+            assert!(hint.contains(expected), "{tail}: {hint}");
+        }
+        assert_eq!(hint("\n  Segmentation fault", "Fedora Linux 44"), None);
+    }
+}

@@ -1,0 +1,163 @@
+//! What dnf and zypper share: both use rpm, which unpacks packages into a tree by its path and runs
+//! their scripts there.
+
+mod additions;
+mod config;
+mod explain;
+mod keys;
+mod leavings;
+mod macros;
+mod mounts;
+mod proxy;
+
+use std::path::{Path, PathBuf};
+
+use super::{InstallError, Request, Site, escapes};
+use crate::distro::RpmRepositories;
+use crate::host::{Command, Host, HostError, Lock, Mount};
+use crate::tree::Root;
+
+pub(super) use additions::{mask_initrds, set_up_image};
+pub(super) use config::{Dialect, file_urls, repository_file};
+pub(super) use explain::explain;
+pub(super) use keys::{Trusted, import};
+pub(super) use leavings::Leavings;
+pub(super) use mounts::Mounts;
+pub(super) use proxy::of_the_host as host_proxy;
+
+use super::apt::make_directory;
+
+/// Places of one installation outside the tree.
+#[derive(Debug)]
+pub(super) struct Work {
+    /// The home directory of programs that use rpm: rpm's settings are in it.
+    pub home: PathBuf,
+    /// Their other settings.
+    pub settings: PathBuf,
+    /// Repository files.
+    pub repositories: PathBuf,
+    /// Keys.
+    pub keys: PathBuf,
+    /// Downloads and lists of packages.
+    pub cache: PathBuf,
+    _lock: Option<Lock>,
+}
+
+impl Work {
+    /// Makes the directories, and waits until no other build uses the package cache.
+    pub fn open(
+        request: Option<&Request>,
+        manager: &str,
+        site: &Site,
+        host: &Host,
+    ) -> Result<Self, InstallError> {
+        let base = site.scratch.join("rpm");
+        let (cache, lock) =
+            match request.and_then(|request| Some((request, request.cache.as_ref()?))) {
+                None => (base.join("cache"), None),
+                Some((request, cache)) => {
+                    make_directory(cache)?;
+                    let lock = match Lock::wait(cache, "mkosi build", host) {
+                        Ok(lock) => lock,
+                        Err(HostError::Cancelled) => return Err(InstallError::Cancelled),
+                        Err(error) => return Err(error.into()),
+                    };
+                    let name = format!(
+                        "{}-{}-{}",
+                        request.distribution, request.release, request.architecture
+                    );
+                    (cache.join(name).join(manager), Some(lock))
+                }
+            };
+        let work = Self {
+            home: base.join("home"),
+            settings: base.join("settings"),
+            repositories: base.join("repositories"),
+            keys: base.join("keys"),
+            cache,
+            _lock: lock,
+        };
+        // What an earlier installation of this build put there is not asked for again.
+        for path in [&work.settings, &work.repositories, &work.keys] {
+            crate::host::remove(path)?;
+            make_directory(path)?;
+        }
+        make_directory(&work.home)?;
+        make_directory(&work.cache)?;
+        Ok(work)
+    }
+
+    /// A command whose rpm knows the settings of this installation and nobody's own.
+    pub fn command(&self, program: &str) -> Command {
+        Command::new(program)
+            .env("HOME", &self.home)
+            .env("XDG_CONFIG_HOME", self.home.join(".config"))
+    }
+}
+
+/// Writes a file of this installation.
+pub(super) fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), InstallError> {
+    std::fs::write(path, text).map_err(|source| InstallError::Prepare {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// What is in place while packages are installed.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub work: Work,
+    pub trusted: Vec<Trusted>,
+    _mounts: Mounts,
+}
+
+/// Prepares the tree and everything outside it.
+pub(super) fn prepare(
+    request: &Request,
+    rpm: &RpmRepositories,
+    manager: &'static str,
+    filled: bool,
+    site: &Site,
+    host: &Host,
+) -> Result<Prepared, InstallError> {
+    if filled {
+        escapes::refuse_written(&site.root)?;
+    } else {
+        escapes::refuse(&site.root)?;
+    }
+    let work = Work::open(Some(request), manager, site, host)?;
+    macros::write(&work, request, rpm, host)?;
+    let trusted = keys::collect(rpm, filled, site, &work, host)?;
+    if !filled {
+        import(&trusted, &work, site, host)?;
+    }
+    Ok(Prepared {
+        trusted,
+        work,
+        _mounts: Mounts::attach(&site.root)?,
+    })
+}
+
+/// As [`prepare`], when nothing is going to be installed.
+pub(super) fn prepare_removal(
+    manager: &'static str,
+    site: &Site,
+    host: &Host,
+) -> Result<Prepared, InstallError> {
+    escapes::refuse_written(&site.root)?;
+    let work = Work::open(None, manager, site, host)?;
+    let root = Root::open(&site.root)?;
+    macros::write_for_removal(&work, &root)?;
+    Ok(Prepared {
+        trusted: Vec::new(),
+        work,
+        _mounts: Mounts::attach(&site.root)?,
+    })
+}
+
+/// Shows the cache at a path of the tree until the returned value goes.
+pub(super) fn show_cache(work: &Work, site: &Site, path: &str) -> Result<Mount, InstallError> {
+    Root::open(&site.root)?.create_dir_all(path, 0o755)?;
+    let target = crate::host::mount_point_inside(&site.root, Path::new(path))?;
+    Ok(Mount::bind(&work.cache, &target)?)
+}

@@ -1,0 +1,65 @@
+//! The file systems that scripts of packages expect, for as long as packages are installed.
+
+use std::path::Path;
+
+use crate::host::{Mount, mount_point_inside};
+use crate::installer::InstallError;
+use crate::tree::Root;
+
+/// Devices that every program may use.
+const DEVICES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
+/// What in `/dev` leads to a process's own files.
+const LINKS: [(&str, &str); 4] = [
+    ("/proc/self/fd", "fd"),
+    ("/proc/self/fd/0", "stdin"),
+    ("/proc/self/fd/1", "stdout"),
+    ("/proc/self/fd/2", "stderr"),
+];
+/// What changes the host: scripts see it, and cannot write to it.
+const PROTECTED: [&str; 2] = ["sys", "sysrq-trigger"];
+
+/// `/dev` and `/proc` in a tree, in this build's own mount namespace; taken away in reverse.
+#[derive(Debug, Default)]
+pub(in crate::installer) struct Mounts(Vec<Mount>);
+
+impl Mounts {
+    /// Attaches them.
+    pub fn attach(root: &Path) -> Result<Self, InstallError> {
+        let tree = Root::open(root)?;
+        let mut mounts = Self::default();
+        for name in ["dev", "proc"] {
+            tree.create_dir_all(name, 0o755)?;
+        }
+        let dev = mount_point_inside(root, Path::new("dev"))?;
+        mounts.0.push(Mount::tmpfs(&dev, "mode=0755,size=1M")?);
+        for name in DEVICES {
+            let (source, target) = (Path::new("/dev").join(name), dev.join(name));
+            if !source.exists() {
+                continue;
+            }
+            super::write(&target, "")?;
+            mounts.0.push(Mount::bind(&source, &target)?);
+        }
+        for (target, name) in LINKS {
+            let link = dev.join(name);
+            std::os::unix::fs::symlink(target, &link)
+                .map_err(|source| InstallError::Prepare { path: link, source })?;
+        }
+        let proc = mount_point_inside(root, Path::new("proc"))?;
+        mounts.0.push(Mount::bind(Path::new("/proc"), &proc)?);
+        for name in PROTECTED {
+            let source = Path::new("/proc").join(name);
+            if source.exists() {
+                let mount = Mount::bind_read_only(&source, &proc.join(name))?;
+                mounts.0.push(mount);
+            }
+        }
+        Ok(mounts)
+    }
+}
+
+impl Drop for Mounts {
+    fn drop(&mut self) {
+        while self.0.pop().is_some() {}
+    }
+}

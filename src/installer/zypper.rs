@@ -1,0 +1,253 @@
+//! RPM packages through zypper.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::rpm::{self, Dialect, Leavings, Prepared, Work};
+use super::{InstallError, Installer, Request, Site, version};
+use crate::host::{Command, CommandError, Host};
+use crate::tree::Root;
+
+/// Installs with zypper.
+#[derive(Clone, Copy, Debug)]
+pub struct Zypper;
+
+/// How long a list of packages is not asked for again, in minutes: as long as with dnf.
+const LIST_EXPIRES: u32 = 360;
+/// Exit statuses that tell of success: something wants a restart, and a script of a package failed,
+/// which rpm takes for a warning (zypper(8), "EXIT CODES").
+const SUCCESSES: [i32; 3] = [102, 103, 107];
+/// Where packages that must not come in are written down, in the tree.
+const LOCKS: &str = "var/lib/zypp/mkosi-excluded";
+/// What zypper leaves while it works.
+const PID: &str = "run/zypp.pid";
+
+impl Zypper {
+    fn run(
+        request: Option<&Request>,
+        words: &[&str],
+        packages: &[String],
+        prepared: &Prepared,
+        site: &Site,
+        host: &Host,
+    ) -> Result<(), InstallError> {
+        let root = Root::open(&site.root)?;
+        let work = &prepared.work;
+        let leavings = Leavings::expect(&root, &work.cache)?;
+        let command = command(request, work, site).args(words).args(packages);
+        match host.run(command.no_sync()) {
+            Ok(_) => {}
+            Err(CommandError::Failed {
+                code: Some(code), ..
+            }) if SUCCESSES.contains(&code) => {
+                if code == 107 {
+                    host.report.warn("a script of a package failed");
+                }
+            }
+            Err(source) => {
+                let what = match request {
+                    Some(_) => "installing packages failed",
+                    None => "removing packages failed",
+                };
+                return Err(rpm::explain(what, request, source));
+            }
+        }
+        root.remove_file(PID)?;
+        root.remove_file(LOCKS)?;
+        leavings.remove(&root)
+    }
+
+    fn fill(request: &Request, filled: bool, site: &Site, host: &Host) -> Result<(), InstallError> {
+        let rpm = request.rpm()?;
+        let prepared = rpm::prepare(request, rpm, "zypp", filled, site, host)?;
+        write_settings(Some(request), &prepared, site)?;
+        let root = Root::open(&site.root)?;
+        if !request.excluded.is_empty() {
+            root.create_dir_all("var/lib/zypp", 0o755)?;
+            root.write(LOCKS, locks(&request.excluded), 0o644)?;
+        }
+        if !request.packages.is_empty() {
+            let words = ["install", "--no-recommends", "--auto-agree-with-licenses"];
+            Self::run(
+                Some(request),
+                &words,
+                &request.packages,
+                &prepared,
+                site,
+                host,
+            )?;
+        }
+        rpm::set_up_image(rpm, Dialect::Zypper, &root)
+    }
+}
+
+impl Installer for Zypper {
+    fn name(&self) -> &'static str {
+        "zypper"
+    }
+
+    fn tools(&self) -> &'static [&'static str] {
+        &["zypper", "rpm", "rpmkeys"]
+    }
+
+    fn prepare(&self, _: &Request, _: &Path) -> Result<(), InstallError> {
+        // The distribution's packages bring every directory and link.
+        Ok(())
+    }
+
+    fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+        Self::fill(request, false, site, host)
+    }
+
+    fn add(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+        Self::fill(request, true, site, host)
+    }
+
+    fn identity(&self, host: &Host) -> Result<Vec<(String, String)>, InstallError> {
+        Ok(vec![
+            version::of("zypper", "zypper", host)?,
+            version::of("rpm", "rpm", host)?,
+        ])
+    }
+
+    fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
+        let prepared = rpm::prepare_removal("zypp", site, host)?;
+        write_settings(None, &prepared, site)?;
+        Self::run(
+            None,
+            &["remove", "--clean-deps"],
+            packages,
+            &prepared,
+            site,
+            host,
+        )
+    }
+}
+
+fn command(request: Option<&Request>, work: &Work, site: &Site) -> Command {
+    let option = |name: &str, path: &Path| {
+        let mut option = OsString::from(name);
+        option.push(path);
+        option
+    };
+    let mut command = work
+        .command("zypper")
+        .env("ZYPP_CONF", work.settings.join("zypp.conf"))
+        .env("ZYPP_LOGFILE", work.settings.join("zypp.log"))
+        .arg(option("--config=", &work.settings.join("zypper.conf")))
+        .arg(option("--root=", &site.root))
+        .arg(option("--reposd-dir=", &work.repositories))
+        .arg(option("--cache-dir=", &work.cache))
+        // Questions get the answer that changes nothing: an unknown key is no key.
+        .args(["--non-interactive", "--no-color"]);
+    if let Some(rpm) = request.and_then(|request| request.rpm().ok()) {
+        command = command.arg(format!("--releasever={}", rpm.release_version));
+    }
+    command
+}
+
+/// Writes zypp.conf and the repository files.
+fn write_settings(
+    request: Option<&Request>,
+    prepared: &Prepared,
+    site: &Site,
+) -> Result<(), InstallError> {
+    let work = &prepared.work;
+    rpm::write(&work.settings.join("zypper.conf"), "[main]\n")?;
+    rpm::write(
+        &work.settings.join("zypp.conf"),
+        settings(request, &site.root.join(LOCKS)),
+    )?;
+    for trusted in &prepared.trusted {
+        let keys = rpm::file_urls(&trusted.keys);
+        let text = rpm::repository_file(&trusted.source, &keys, Dialect::Zypper);
+        let name = format!("{}.repo", trusted.source.id);
+        rpm::write(&work.repositories.join(name), text)?;
+    }
+    Ok(())
+}
+
+fn settings(request: Option<&Request>, locks: &Path) -> String {
+    let mut text = String::from(
+        "[main]\n\
+         solver.onlyRequires = true\n\
+         solver.allowVendorChange = false\n\
+         commit.downloadMode = DownloadInAdvance\n\
+         multiversion = provides:multiversion(kernel)\n\
+         gpgcheck = on\n",
+    );
+    let _ = writeln!(text, "repo.refresh.delay = {LIST_EXPIRES}");
+    let _ = writeln!(text, "locksfile.path = {}", locks.display());
+    if let Some(request) = request {
+        let _ = writeln!(text, "arch = {}", request.architecture);
+        if !request.with_docs {
+            text.push_str("rpm.install.excludedocs = yes\n");
+        }
+    }
+    text
+}
+
+/// The form of zypper's list of packages that nothing may change.
+fn locks(excluded: &[String]) -> String {
+    let mut text = String::new();
+    for name in excluded {
+        let _ = writeln!(
+            text,
+            "type: package\nmatch_type: glob\ncase_sensitive: on\nsolvable_name: {name}\n"
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::host::{Cancel, Quiet, Recorder};
+    use crate::installer::tests::rpm_request;
+
+    #[test]
+    fn the_command_line_is_complete() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site {
+            root: "/build/tree".into(),
+            scratch: dir.path().into(),
+        };
+        let host = Host::new(
+            Arc::new(Recorder::default()),
+            Arc::new(Quiet),
+            Cancel::default(),
+        );
+        let request = rpm_request();
+        let work = Work::open(Some(&request), "zypp", &site, &host).unwrap();
+        let line = command(Some(&request), &work, &site).to_string();
+        assert_eq!(
+            line.replace(&*dir.path().to_string_lossy(), "/S"),
+            "HOME=/S/rpm/home XDG_CONFIG_HOME=/S/rpm/home/.config \
+             ZYPP_CONF=/S/rpm/settings/zypp.conf ZYPP_LOGFILE=/S/rpm/settings/zypp.log zypper \
+             --config=/S/rpm/settings/zypper.conf --root=/build/tree \
+             --reposd-dir=/S/rpm/repositories --cache-dir=/S/rpm/cache --non-interactive \
+             --no-color --releasever=44"
+        );
+    }
+
+    #[test]
+    fn the_settings_are_complete() {
+        let mut request = rpm_request();
+        let of = |request: &Request| settings(Some(request), Path::new("/tree/locks"));
+        let text = of(&request);
+        for line in [
+            "solver.onlyRequires = true",
+            "rpm.install.excludedocs = yes",
+            "arch = x86_64",
+            "locksfile.path = /tree/locks",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in {text}");
+        }
+        request.with_docs = true;
+        assert!(!of(&request).contains("excludedocs"));
+        assert!(locks(&["a*".to_owned()]).contains("solvable_name: a*\n"));
+    }
+}
