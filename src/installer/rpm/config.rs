@@ -35,13 +35,10 @@ pub(in crate::installer) fn repository_file(
             text.push_str("skip_if_unavailable=0\n");
         }
         Dialect::Zypper => {
-            // Left out, it means: the list's signature if it has one, otherwise each package's.
-            if source.check_metadata || !source.check_packages {
-                let _ = writeln!(text, "repo_gpgcheck={}", flag(source.check_metadata));
-            }
-            if !source.check_packages {
-                text.push_str("pkg_gpgcheck=0\n");
-            }
+            let _ = writeln!(text, "repo_gpgcheck={}", flag(source.check_metadata));
+            // A signed list vouches for every package in it, by checksum.
+            let each = source.check_packages && !source.check_metadata;
+            let _ = writeln!(text, "pkg_gpgcheck={}", flag(each));
             text.push_str("autorefresh=1\nkeeppackages=1\ntype=rpm-md\n");
         }
     }
@@ -94,8 +91,14 @@ mod tests {
                 .collect();
             lines.join(" ")
         };
-        assert_eq!(zypper(true, true), "gpgcheck=1 repo_gpgcheck=1");
-        assert_eq!(zypper(true, false), "gpgcheck=1");
+        assert_eq!(
+            zypper(true, true),
+            "gpgcheck=1 repo_gpgcheck=1 pkg_gpgcheck=0"
+        );
+        assert_eq!(
+            zypper(true, false),
+            "gpgcheck=1 repo_gpgcheck=0 pkg_gpgcheck=1"
+        );
         assert_eq!(
             zypper(false, false),
             "gpgcheck=0 repo_gpgcheck=0 pkg_gpgcheck=0"

@@ -42,13 +42,15 @@ const UNTRUSTED: &[&str] = &[
     "no key",
 ];
 const DAMAGED: &[&str] = &[
-    "checksum",
-    "digest verification",
-    "Digest verification",
+    "checksum doesn't match",
+    "checksum mismatch",
+    "incorrect checksum",
+    "digest mismatch",
+    "digest: BAD",
+    "Digest verification failed",
     "integrity check",
-    "BAD",
-    "PKG_ERROR",
-    "SIGNATURES NOT OK",
+    "No more mirrors to try",
+    "Some packages have invalid cache",
 ];
 const UNREACHABLE: &[&str] = &[
     "Failed to download metadata",
@@ -67,9 +69,14 @@ const UNREACHABLE: &[&str] = &[
     "Skipping repository",
 ];
 
+/// Words that tell that a repository is missing.
+const SKIPPED: &[&str] = &["Skipping repository", "have not been refreshed"];
+
 fn hint(tail: &str, release: &str) -> Option<String> {
     let has = |words: &[&str]| words.iter().any(|word| tail.contains(word));
-    if let Some(name) = tail.lines().find_map(not_found) {
+    // zypper goes on without a repository, and then misses what is in it.
+    let complete = !has(SKIPPED);
+    if let Some(name) = tail.lines().find_map(not_found).filter(|_| complete) {
         return Some(format!(
             "there is no package {name} in {release}: check Packages= for a misspelled name, or add \
              the repository that has it with Repositories="
@@ -93,14 +100,6 @@ fn hint(tail: &str, release: &str) -> Option<String> {
                 .to_owned(),
         );
     }
-    // A damaged list of packages is told of with the words for an unreachable one.
-    if has(UNTRUSTED) {
-        return Some(
-            "a signature could not be verified: put the key that signs the repository's packages \
-             into mkosi.skeleton/etc/pki/rpm-gpg/"
-                .to_owned(),
-        );
-    }
     if has(DAMAGED) {
         return Some(
             "a package is not what the repository's list says: the mirror is damaged or half \
@@ -108,7 +107,14 @@ fn hint(tail: &str, release: &str) -> Option<String> {
                 .to_owned(),
         );
     }
-    has(UNREACHABLE).then(|| {
+    if has(UNTRUSTED) {
+        return Some(
+            "a signature could not be verified: put the key that signs the repository's packages \
+             into mkosi.skeleton/etc/pki/rpm-gpg/"
+                .to_owned(),
+        );
+    }
+    (has(UNREACHABLE) || !complete).then(|| {
         format!("{release} could not be read from its repositories: check Mirror=, Release= and the network")
     })
 }
@@ -173,6 +179,11 @@ mod tests {
             ),
             (
                 "\n  Error: Failed to download metadata for repo 'fedora'",
+                "check Mirror=",
+            ),
+            (
+                "\n  Warning: Skipping repository 'oss' because of the above error.\n  \
+                 No provider of 'bash' found.",
                 "check Mirror=",
             ),
             (
