@@ -254,7 +254,9 @@ impl Server {
         BufReader::new(stdout).read_line(&mut line).unwrap();
         let mut words = line.split_whitespace().skip_while(|word| *word != "port");
         let port = words.nth(1).unwrap_or_default();
-        let port = port.parse().unwrap_or_else(|_| panic!("python3 says {line}"));
+        let port = port
+            .parse()
+            .unwrap_or_else(|_| panic!("python3 says {line}"));
         Self(child, port)
     }
 }
@@ -424,6 +426,28 @@ fn root_what_cannot_be_installed_is_explained() {
             .exits(1)
             .says("127.0.0.1:9")
             .says("check Mirror=");
+        before.check();
+    }
+    // One of two repositories is missing: what it has may be the security updates.
+    for (of, key, path) in [
+        (
+            DNF,
+            "RPM-GPG-KEY-fedora-44-primary",
+            "releases/44/Everything/x86_64/os",
+        ),
+        (ZYPPER, "RPM-GPG-KEY-openSUSE", "tumbleweed/repo/oss"),
+    ] {
+        let web = tempfile::tempdir().unwrap();
+        let link = web.path().join(path);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(all.join("mirror"), &link).unwrap();
+        let server = Server::start(web.path());
+        let mirror = format!("http://127.0.0.1:{}", server.1);
+        let project = project(of, "ours", &mirror, "BasePackages=no\nPackages=hello\n");
+        let ours = fs::read(all.join("keys/ours")).unwrap();
+        project.file(&format!("mkosi.skeleton/etc/pki/rpm-gpg/{key}"), ours);
+        let before = project.untouched();
+        project.run(&["build"]).exits(1).says("check Mirror=");
         before.check();
     }
     // Nobody is trusted unless somebody says so.

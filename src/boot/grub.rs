@@ -14,8 +14,10 @@ use crate::disk::BootCode;
 use crate::host::{Container, Host, shell_quote};
 use crate::tree::Root;
 
-/// Where the image has GRUB's modules.
-const MODULES: &str = "usr/lib/grub/i386-pc";
+/// Where images have GRUB's modules: most, and openSUSE.
+const MODULES: [&str; 2] = ["usr/lib/grub/i386-pc", "usr/share/grub2/i386-pc"];
+/// What makes the core image: Debian and Arch, and those that had GRUB 1 beside it.
+const PROGRAMS: [&str; 2] = ["usr/bin/grub-mkimage", "usr/bin/grub2-mkimage"];
 /// Where the container has a directory of this build.
 const INSIDE: &str = "/run/mkosi-grub";
 /// What the core image can do by itself: read every file system an image can have, and boot.
@@ -89,19 +91,27 @@ impl Grub {
         let root = Root::open(tree)?;
         let missing = || BootError::NotInImage {
             program: "GRUB for BIOS".to_owned(),
-            package: "grub-pc-bin and grub2-common",
+            package: "grub-pc-bin and grub2-common (Debian) or grub2-pc-modules and grub2-tools (Fedora)",
         };
-        let boot = root
-            .read_if_present(format!("{MODULES}/boot.img"))?
-            .ok_or_else(missing)?;
-        let program = "usr/bin/grub-mkimage";
-        if !root.is_file(program)? {
-            return Err(missing());
+        let mut found = None;
+        for modules in MODULES {
+            if let Some(boot) = root.read_if_present(format!("{modules}/boot.img"))? {
+                found = Some((modules, boot));
+                break;
+            }
         }
+        let (modules, boot) = found.ok_or_else(missing)?;
+        let mut program = None;
+        for path in PROGRAMS {
+            if program.is_none() && root.is_file(path)? {
+                program = Some(path);
+            }
+        }
+        let program = program.ok_or_else(missing)?;
         let work = scratch.join("grub");
         write(&work.join("early.cfg"), early(identifier, directory))?;
         let arguments = [
-            format!("--directory=/{MODULES}"),
+            format!("--directory=/{modules}"),
             "--format=i386-pc".to_owned(),
             format!("--prefix={directory}"),
             format!("--config={INSIDE}/early.cfg"),

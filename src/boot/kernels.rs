@@ -61,6 +61,9 @@ pub fn find(root: &Root) -> Result<Vec<Kernel>, BootError> {
 fn image(root: &Root, release: &str) -> Result<Option<PathBuf>, BootError> {
     for path in [
         format!("{MODULES}/{release}/vmlinuz"),
+        // openSUSE on ARM and IBM Z.
+        format!("{MODULES}/{release}/Image"),
+        format!("{MODULES}/{release}/image"),
         format!("boot/vmlinuz-{release}"),
         format!("boot/vmlinux-{release}"),
         format!("boot/kernel-{release}"),

@@ -54,7 +54,7 @@ impl Programs {
                     let host = Path::new("/").join(&path);
                     fs::read(&host).map_err(|_| BootError::NotInImage {
                         program: what.to_owned(),
-                        package: "systemd-boot-efi",
+                        package: "systemd-boot-efi (Debian), systemd-boot-unsigned (Fedora) or systemd-boot (openSUSE)",
                     })?
                 }
             };
@@ -129,7 +129,8 @@ mod tests {
         let error = Programs::collect(&root, "none", true, work.path()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the image has no systemd-boot; add the package systemd-boot-efi to Packages="
+            "the image has no systemd-boot; add the package systemd-boot-efi (Debian), \
+             systemd-boot-unsigned (Fedora) or systemd-boot (openSUSE) to Packages="
         );
         root.write(format!("{PROGRAMS}/systemd-bootx64.efi"), "loader", 0o644)
             .unwrap();

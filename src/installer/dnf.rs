@@ -6,7 +6,7 @@ use std::path::Path;
 use super::rpm::{self, Dialect, Leavings, Prepared, Work};
 use super::{InstallError, Installer, Request, Site, version};
 use crate::distro::RpmRepositories;
-use crate::host::{Command, Host, Mount};
+use crate::host::{Command, Host, Mount, printable_path};
 use crate::tree::Root;
 
 /// Installs with dnf or yum.
@@ -149,7 +149,7 @@ impl Dnf {
         if let Some(masked) = masked {
             masked.remove(&root)?;
         }
-        rpm::set_up_image(rpm, Dialect::Dnf, &root)
+        prepared.finish(request, rpm, Dialect::Dnf, &root, host)
     }
 }
 
@@ -200,6 +200,13 @@ fn write_settings(
     prepared: &Prepared,
 ) -> Result<(), InstallError> {
     let work = &prepared.work;
+    // dnf takes it for a list of directories.
+    let directory = work.repositories.to_string_lossy();
+    if directory.contains(|c: char| c.is_whitespace() || c == ',') {
+        return Err(InstallError::Split {
+            path: printable_path(&work.repositories),
+        });
+    }
     super::apt::make_directory(&work.settings.join("vars"))?;
     // A proxy's password may be in it; only this build's user can look into its directories.
     rpm::write(
@@ -211,24 +218,6 @@ fn write_settings(
         let text = rpm::repository_file(&trusted.source, &keys, Dialect::Dnf);
         let name = format!("{}.repo", trusted.source.id);
         rpm::write(&work.repositories.join(name), text)?;
-    }
-    forget_keys(work)
-}
-
-/// What dnf knows of a repository's keys is in the cache: a key that is no longer trusted must not
-/// be remembered there.
-fn forget_keys(work: &Work) -> Result<(), InstallError> {
-    let prepare = |source| InstallError::Prepare {
-        path: work.cache.clone(),
-        source,
-    };
-    for entry in std::fs::read_dir(&work.cache).map_err(prepare)? {
-        let keys = entry.map_err(prepare)?.path().join("pubring");
-        crate::host::remove(&keys).or_else(|error| match keys.parent() {
-            // Files that are no repository's have nothing below them.
-            Some(above) if !above.is_dir() => Ok(()),
-            _ => Err(error),
-        })?;
     }
     Ok(())
 }
@@ -245,6 +234,7 @@ fn main_section(installed: Option<(&Request, &RpmRepositories)>) -> String {
          skip_broken=0\n\
          skip_if_unavailable=0\n\
          keepcache=1\n\
+         check_config_file_age=0\n\
          clean_requirements_on_remove=1\n\
          protected_packages=\n\
          color=never\n\
@@ -363,22 +353,5 @@ mod tests {
         assert_eq!(without(&["dnf"]), "dnf5");
         assert_eq!(without(&["dnf", "dnf5", "dnf-3"]), "yum");
         assert_eq!(without(&PROGRAMS), "dnf");
-    }
-
-    #[test]
-    fn remembered_keys_are_forgotten() {
-        let dir = tempfile::tempdir().unwrap();
-        let site = Site {
-            root: "/build/tree".into(),
-            scratch: dir.path().into(),
-        };
-        let work = Work::open(None, "dnf", &site, &host(Recorder::default())).unwrap();
-        let keys = work.cache.join("oss-1/pubring");
-        std::fs::create_dir_all(&keys).unwrap();
-        std::fs::write(keys.join("pubring.kbx"), "").unwrap();
-        std::fs::write(work.cache.join("expired_repos.json"), "").unwrap();
-        forget_keys(&work).unwrap();
-        assert!(!keys.exists());
-        assert!(work.cache.join("oss-1").exists());
     }
 }

@@ -153,6 +153,14 @@ pub enum InstallError {
         /// The path, printable.
         path: String,
     },
+    /// A path that dnf's settings have no way to write.
+    #[error(
+        "dnf cannot work in {path}: white space and commas in a path confuse it; choose another WorkspaceDirectory="
+    )]
+    Split {
+        /// The path, printable.
+        path: String,
+    },
     /// The request is for another kind of repository.
     #[error("{manager} cannot install {distribution}")]
     OtherKind {

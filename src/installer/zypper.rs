@@ -78,7 +78,7 @@ impl Zypper {
                 host,
             )?;
         }
-        rpm::set_up_image(rpm, Dialect::Zypper, &root)
+        prepared.finish(request, rpm, Dialect::Zypper, &root, host)
     }
 }
 

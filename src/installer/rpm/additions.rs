@@ -107,7 +107,7 @@ mod tests {
         wanted.additional = additional;
         match Fedora.repositories(&wanted) {
             Repositories::Rpm(rpm) => rpm,
-            Repositories::Apt(_) => unreachable!(),
+            _ => unreachable!(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Repository files: dnf and zypper read the same form of them, and not quite the same words.
 
 use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::distro::rpm::{Location, RpmSource};
@@ -21,7 +22,12 @@ pub(in crate::installer) fn repository_file(
     dialect: Dialect,
 ) -> String {
     let mut text = format!("[{}]\nname={}\nenabled=1\n", source.id, source.name);
-    let address = source.location.address();
+    // Lists of addresses are separated by white space and commas.
+    let kept: &[u8] = match source.location {
+        Location::BaseUrl(_) => b"%",
+        Location::Metalink(_) | Location::MirrorList(_) => b"%,",
+    };
+    let address = encoded(source.location.address().as_bytes(), kept);
     let _ = match source.location {
         Location::BaseUrl(_) => writeln!(text, "baseurl={address}"),
         Location::Metalink(_) => writeln!(text, "metalink={address}"),
@@ -49,8 +55,24 @@ pub(in crate::installer) fn repository_file(
 }
 
 /// A file as a URL.
-pub(in crate::installer) fn file_url(path: &Path) -> String {
-    format!("file://{}", path.display())
+fn file_url(path: &Path) -> String {
+    format!("file://{}", encoded(path.as_os_str().as_bytes(), b""))
+}
+
+/// What a URL cannot hold as `%20` and its like; a URL that somebody wrote has some of these already.
+fn encoded(text: &[u8], kept: &[u8]) -> String {
+    let mut url = String::with_capacity(text.len());
+    for byte in text {
+        if byte.is_ascii_alphanumeric()
+            || b"-._~/:@!$&()*+;=?#[]".contains(byte)
+            || kept.contains(byte)
+        {
+            url.push(char::from(*byte));
+        } else {
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+    url
 }
 
 /// Files as URLs.
@@ -72,6 +94,25 @@ mod tests {
             check_metadata,
             added: false,
         }
+    }
+
+    #[test]
+    fn addresses_are_one_word() {
+        assert_eq!(
+            file_url(Path::new("/my keys/50%,é")),
+            "file:///my%20keys/50%25%2C%C3%A9"
+        );
+        let mut source = source(true, false);
+        source.location = Location::BaseUrl("file:///my mirror/a%20b".into());
+        let text = repository_file(&source, &[], Dialect::Dnf);
+        assert!(
+            text.contains("baseurl=file:///my%20mirror/a%20b\n"),
+            "{text}"
+        );
+        let list = "https://mirrors.example/metalink?repo=x&arch=y&protocol=https,http";
+        source.location = Location::Metalink(list.into());
+        let text = repository_file(&source, &[], Dialect::Dnf);
+        assert!(text.contains("protocol=https,http\n"), "{text}");
     }
 
     #[test]

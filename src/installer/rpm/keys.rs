@@ -5,10 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use super::{Work, write};
 use crate::distro::RpmRepositories;
 use crate::distro::rpm::{KEY_DIRECTORY, RpmSource};
-use crate::host::Host;
+use crate::host::{Host, Stdout};
 use crate::installer::{InstallError, Site};
 use crate::tree::Root;
 
@@ -185,7 +187,7 @@ fn missing(source: &RpmSource) -> InstallError {
 }
 
 /// Puts all keys into the tree's database, which is where rpm looks for them.
-pub(in crate::installer) fn import(
+pub(super) fn import(
     trusted: &[Trusted],
     work: &Work,
     site: &Site,
@@ -213,4 +215,31 @@ pub(in crate::installer) fn import(
         },
     })?;
     Ok(())
+}
+
+/// What stands for the keys in the tree's database, as the name of a directory.
+pub(super) fn imported(work: &Work, site: &Site, host: &Host) -> Result<String, InstallError> {
+    let command = work
+        .command("rpm")
+        .arg("--root")
+        .arg(&site.root)
+        .args([
+            "--query",
+            "--all",
+            "--queryformat",
+            "%{VERSION}-%{RELEASE}\\n",
+        ])
+        .arg("gpg-pubkey*")
+        .stdout(Stdout::Capture)
+        .no_sync();
+    let output = host.run(command).map_err(|source| InstallError::Command {
+        what: "rpm's database cannot be read".to_owned(),
+        hint: String::new(),
+        source,
+    })?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut keys: Vec<&str> = text.lines().collect();
+    keys.sort_unstable();
+    let digest = Sha256::digest(keys.join("\n"));
+    Ok(format!("keys-{:.16}", format!("{digest:x}")))
 }

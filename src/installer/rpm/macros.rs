@@ -26,27 +26,23 @@ const PLUGINS: [&str; 9] = [
     "unshare",
 ];
 
-/// Writes them for a tree that packages are going to be installed into.
+/// Writes them for a tree that packages are going to be installed into. Returns whether the database
+/// will have the format that the image's own rpm reads.
 pub(super) fn write(
     work: &Work,
     request: &Request,
     rpm: &RpmRepositories,
     host: &Host,
-) -> Result<(), InstallError> {
+) -> Result<bool, InstallError> {
     let mut text = common(rpm.database.path);
     let _ = writeln!(text, "%_install_langs {LANGUAGES}");
     let _ = writeln!(text, "%_excludedocs {}", u8::from(!request.with_docs));
-    match rpm.database.format {
-        DatabaseFormat::Sqlite => {}
-        DatabaseFormat::Ndb if writes_ndb(work, host)? => text.push_str("%_db_backend ndb\n"),
-        DatabaseFormat::Bdb | DatabaseFormat::Ndb => host.report.warn(&format!(
-            "the host's rpm cannot write its database as the one of {} {} reads it: \
-             a package manager in the image will not know its packages",
-            request.distribution.shown(),
-            request.release
-        )),
+    let ndb = rpm.database.format == DatabaseFormat::Ndb && writes_ndb(work, host)?;
+    if ndb {
+        text.push_str("%_db_backend ndb\n");
     }
-    place(work, &text)
+    place(work, &text)?;
+    Ok(ndb || rpm.database.format == DatabaseFormat::Sqlite)
 }
 
 /// Writes them for a tree that packages are going to be taken out of.

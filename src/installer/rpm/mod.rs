@@ -17,10 +17,10 @@ use crate::distro::RpmRepositories;
 use crate::host::{Command, Host, HostError, Lock, Mount};
 use crate::tree::Root;
 
-pub(super) use additions::{mask_initrds, set_up_image};
+pub(super) use additions::mask_initrds;
 pub(super) use config::{Dialect, file_urls, repository_file};
 pub(super) use explain::explain;
-pub(super) use keys::{Trusted, import};
+use keys::Trusted;
 pub(super) use leavings::Leavings;
 pub(super) use mounts::Mounts;
 pub(super) use proxy::of_the_host as host_proxy;
@@ -108,7 +108,31 @@ pub(super) fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), InstallEr
 pub(super) struct Prepared {
     pub work: Work,
     pub trusted: Vec<Trusted>,
+    /// The image's own rpm can read its database.
+    readable: bool,
     _mounts: Mounts,
+}
+
+impl Prepared {
+    /// Sets the image up after its packages are installed.
+    pub fn finish(
+        &self,
+        request: &Request,
+        rpm: &RpmRepositories,
+        dialect: Dialect,
+        root: &Root,
+        host: &Host,
+    ) -> Result<(), InstallError> {
+        if !self.readable && root.is_file("usr/bin/rpm")? {
+            host.report.warn(&format!(
+                "the host's rpm cannot write its database as the one of {} {} reads it: package \
+                 managers in the image do not know its packages",
+                request.distribution.shown(),
+                request.release
+            ));
+        }
+        additions::set_up_image(rpm, dialect, root)
+    }
 }
 
 /// Prepares the tree and everything outside it.
@@ -125,15 +149,21 @@ pub(super) fn prepare(
     } else {
         escapes::refuse(&site.root)?;
     }
-    let work = Work::open(Some(request), manager, site, host)?;
-    macros::write(&work, request, rpm, host)?;
+    let mut work = Work::open(Some(request), manager, site, host)?;
+    let readable = macros::write(&work, request, rpm, host)?;
     let trusted = keys::collect(rpm, filled, site, &work, host)?;
     if !filled {
-        import(&trusted, &work, site, host)?;
+        keys::import(&trusted, &work, site, host)?;
+    }
+    if rpm.sources.iter().any(|source| source.check_metadata) {
+        // A list of packages is checked when it is fetched: whoever trusts others fetches it again.
+        work.cache = work.cache.join(keys::imported(&work, site, host)?);
+        make_directory(&work.cache)?;
     }
     Ok(Prepared {
         trusted,
         work,
+        readable,
         _mounts: Mounts::attach(&site.root)?,
     })
 }
@@ -151,6 +181,7 @@ pub(super) fn prepare_removal(
     Ok(Prepared {
         trusted: Vec::new(),
         work,
+        readable: true,
         _mounts: Mounts::attach(&site.root)?,
     })
 }

@@ -1,6 +1,11 @@
 //! The file systems that scripts of packages expect, for as long as packages are installed.
 
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, chmodat, mknodat};
 
 use crate::host::{Mount, mount_point_inside};
 use crate::installer::InstallError;
@@ -34,11 +39,11 @@ impl Mounts {
         mounts.0.push(Mount::tmpfs(&dev, "mode=0755,size=1M")?);
         for name in DEVICES {
             let (source, target) = (Path::new("/dev").join(name), dev.join(name));
-            if !source.exists() {
-                continue;
+            // Nodes of the tree's own: what a package does to them must not happen to the host's.
+            if source.exists() && !make_node(&source, &target) {
+                super::write(&target, "")?;
+                mounts.0.push(Mount::bind(&source, &target)?);
             }
-            super::write(&target, "")?;
-            mounts.0.push(Mount::bind(&source, &target)?);
         }
         for (target, name) in LINKS {
             let link = dev.join(name);
@@ -56,6 +61,25 @@ impl Mounts {
         }
         Ok(mounts)
     }
+}
+
+/// Makes a node for the same device; whether this host lets anybody do so.
+fn make_node(source: &Path, target: &Path) -> bool {
+    let Ok(metadata) = source.metadata() else {
+        return false;
+    };
+    let mode = Mode::from_raw_mode(0o666);
+    let kind = FileType::CharacterDevice;
+    let made = mknodat(CWD, target, kind, mode, metadata.rdev()).is_ok()
+        // The umask took some of it.
+        && chmodat(CWD, target, mode, AtFlags::empty()).is_ok();
+    // Containers may let it be made and not be opened. A terminal need not be there.
+    let denied = |error: std::io::Error| error.kind() == ErrorKind::PermissionDenied;
+    if made && !File::open(target).is_err_and(denied) {
+        return true;
+    }
+    let _ = fs::remove_file(target);
+    false
 }
 
 impl Drop for Mounts {
