@@ -18,9 +18,21 @@ pub(in crate::installer) fn explain(
         || "the release".to_owned(),
         |request| format!("{} {}", request.distribution.shown(), request.release),
     );
+    let found = match &source {
+        CommandError::Failed {
+            code: Some(SKIPPED_ONE),
+            ..
+        } => Some(hint(tail, &release).unwrap_or_else(|| {
+            format!(
+                "a repository of {release} was left out because it could not be read or not be \
+                 verified, which --verbose shows: check Mirror=, Repositories= and the network"
+            )
+        })),
+        _ => hint(tail, &release),
+    };
     InstallError::Command {
         what: what.to_owned(),
-        hint: hint(tail, &release).map_or_else(String::new, |hint| format!("\n{hint}")),
+        hint: found.map_or_else(String::new, |hint| format!("\n{hint}")),
         source,
     }
 }
@@ -69,6 +81,14 @@ const UNREACHABLE: &[&str] = &[
     "Skipping repository",
 ];
 
+/// Words that tell of packages that cannot be there together.
+const CONFLICTS: &[&str] = &[
+    "conflicts with file from",
+    "conflicts between attempted installs",
+    "File conflicts happen",
+];
+/// zypper's exit status when it did without a repository (zypper(8), "EXIT CODES").
+const SKIPPED_ONE: i32 = 106;
 /// Words that tell that a repository is missing.
 const SKIPPED: &[&str] = &["Skipping repository", "have not been refreshed"];
 
@@ -88,12 +108,7 @@ fn hint(tail: &str, release: &str) -> Option<String> {
              Repositories="
         ));
     }
-    if tail.contains("conflicts with file from package")
-        || tail.contains("conflicts between attempted installs")
-        || tail.contains("file conflict")
-        || tail.contains("File conflicts")
-        || tail.contains("Detected ") && tail.contains("conflict")
-    {
+    if has(CONFLICTS) {
         return Some(
             "two packages have the same file with different content: leave one of them out of \
              Packages="
@@ -182,6 +197,10 @@ mod tests {
                 "check Mirror=",
             ),
             (
+                "\n  File /a\n    from install of\n     b-1\n  conflicts with file from install of",
+                "same file",
+            ),
+            (
                 "\n  Warning: Skipping repository 'oss' because of the above error.\n  \
                  No provider of 'bash' found.",
                 "check Mirror=",
@@ -195,5 +214,13 @@ mod tests {
             assert!(hint.contains(expected), "{tail}: {hint}");
         }
         assert_eq!(hint("\n  Segmentation fault", "Fedora Linux 44"), None);
+        let without = CommandError::Failed {
+            command: "zypper".into(),
+            status: "exited with status 106".into(),
+            code: Some(SKIPPED_ONE),
+            tail: "\n  Checking for file conflicts: [......done]".into(),
+        };
+        let error = explain("installing packages failed", None, without).to_string();
+        assert!(error.contains("left out"), "{error}");
     }
 }
