@@ -21,9 +21,6 @@ const PROGRAMS: [&str; 4] = ["dnf", "dnf5", "dnf-3", "yum"];
 const CACHE: &str = "var/cache/dnf";
 /// How long a list of packages is not asked for again: as long as Fedora wants it for its updates.
 const LIST_EXPIRES: &str = "6h";
-/// Keeps kernel packages from making initrds, where systemd is new enough to heed it (252).
-const BYPASS: (&str, &str) = ("KERNEL_INSTALL_BYPASS", "1");
-
 /// Which of the programs that answer to one name it is: they differ in options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Generation {
@@ -114,10 +111,7 @@ impl Dnf {
         if let Some(rpm) = request.and_then(|request| request.rpm().ok()) {
             command = command.arg(format!("--releasever={}", rpm.release_version));
         }
-        if request.is_some_and(|request| request.skip_initrds) {
-            command = command.env(BYPASS.0, BYPASS.1);
-        }
-        command
+        rpm::without_initrds(command, request)
     }
 
     fn fill(

@@ -20,6 +20,8 @@ const LIST_EXPIRES: u32 = 360;
 const SUCCESSES: [i32; 3] = [102, 103, 107];
 /// Where packages that must not come in are written down, in the tree.
 const LOCKS: &str = "var/lib/zypp/mkosi-excluded";
+/// The packages that nobody asked for by name, with the time in a comment.
+const AUTO_INSTALLED: &str = "var/lib/zypp/AutoInstalled";
 /// What zypper leaves while it works.
 const PID: &str = "run/zypp.pid";
 
@@ -55,6 +57,9 @@ impl Zypper {
         }
         root.remove_file(PID)?;
         root.remove_file(LOCKS)?;
+        if let Some(list) = root.read_if_present(AUTO_INSTALLED)? {
+            root.write(AUTO_INSTALLED, without_comments(&list), 0o644)?;
+        }
         leavings.remove(&root)
     }
 
@@ -144,7 +149,7 @@ fn command(request: Option<&Request>, work: &Work, site: &Site) -> Command {
     if let Some(rpm) = request.and_then(|request| request.rpm().ok()) {
         command = command.arg(format!("--releasever={}", rpm.release_version));
     }
-    command
+    rpm::without_initrds(command, request)
 }
 
 /// Writes zypp.conf and the repository files.
@@ -188,6 +193,13 @@ fn settings(request: Option<&Request>, locks: &Path) -> String {
     text
 }
 
+/// Two builds of one image must not differ in the time.
+fn without_comments(list: &[u8]) -> Vec<u8> {
+    let lines = list.split_inclusive(|byte| *byte == b'\n');
+    let names = lines.filter(|line| !line.starts_with(b"#"));
+    names.flatten().copied().collect()
+}
+
 /// The form of zypper's list of packages that nothing may change.
 fn locks(excluded: &[String]) -> String {
     let mut text = String::new();
@@ -220,7 +232,7 @@ mod tests {
             Arc::new(Quiet),
             Cancel::default(),
         );
-        let request = rpm_request();
+        let mut request = rpm_request();
         let work = Work::open(Some(&request), "zypp", &site, &host).unwrap();
         let line = command(Some(&request), &work, &site).to_string();
         assert_eq!(
@@ -230,6 +242,13 @@ mod tests {
              --config=/S/rpm/settings/zypper.conf --root=/build/tree \
              --reposd-dir=/S/rpm/repositories --cache-dir=/S/rpm/cache --non-interactive \
              --no-color --releasever=44"
+        );
+        request.skip_initrds = true;
+        request.distribution = crate::config::values::Distribution::Opensuse;
+        let line = command(Some(&request), &work, &site).to_string();
+        assert!(
+            line.contains(" DRACUT=/nonexistent/dracut zypper "),
+            "{line}"
         );
     }
 
@@ -248,6 +267,7 @@ mod tests {
         }
         request.with_docs = true;
         assert!(!of(&request).contains("excludedocs"));
+        assert_eq!(without_comments(b"# today\n#\na\nb\n#\n"), b"a\nb\n");
         assert!(locks(&["a*".to_owned()]).contains("solvable_name: a*\n"));
     }
 }

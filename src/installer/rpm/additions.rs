@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::{Dialect, repository_file};
+use crate::config::values::Distribution;
 use crate::distro::RpmRepositories;
 use crate::distro::rpm::{KEY_DIRECTORY, RpmSource};
-use crate::installer::InstallError;
+use crate::host::Command;
+use crate::installer::{InstallError, Request};
 use crate::tree::Root;
 
 /// Where the image has repository files, by who reads them.
@@ -62,6 +64,24 @@ fn keys(source: &RpmSource, root: &Root) -> Result<Vec<String>, InstallError> {
         }
     }
     Ok(keys)
+}
+
+/// Variables by which scripts of kernel packages are told to make no initrd: kernel-install's, where
+/// systemd is new enough to heed it (252), and openSUSE's, which names a dracut that is not there.
+const BYPASS: (&str, &str) = ("KERNEL_INSTALL_BYPASS", "1");
+const NO_DRACUT: (&str, &str) = ("DRACUT", "/nonexistent/dracut");
+
+/// A command whose packages make no initrds, if the request says so.
+pub(in crate::installer) fn without_initrds(
+    command: Command,
+    request: Option<&Request>,
+) -> Command {
+    let (name, value) = match request.filter(|request| request.skip_initrds) {
+        None => return command,
+        Some(request) if request.distribution == Distribution::Opensuse => NO_DRACUT,
+        Some(_) => BYPASS,
+    };
+    command.env(name, value)
 }
 
 /// Steps of kernel-install(8) that make initrds, and where they are switched off.

@@ -17,7 +17,7 @@ use crate::distro::RpmRepositories;
 use crate::host::{Command, Host, HostError, Lock, Mount};
 use crate::tree::Root;
 
-pub(super) use additions::mask_initrds;
+pub(super) use additions::{mask_initrds, without_initrds};
 pub(super) use config::{Dialect, file_urls, repository_file};
 pub(super) use explain::explain;
 use keys::Trusted;
