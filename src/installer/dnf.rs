@@ -17,6 +17,9 @@ pub struct Dnf {
 
 /// Programs that do the same, the best first.
 const PROGRAMS: [&str; 4] = ["dnf", "dnf5", "dnf-3", "yum"];
+/// The name of its part of the package cache.
+const MANAGER: &str = "dnf";
+const INSTALL: &str = "install";
 /// Where dnf 4 and yum cache, which they take for a path in the tree.
 const CACHE: &str = "var/cache/dnf";
 /// How long a list of packages is not asked for again: as long as Fedora wants it for its updates.
@@ -122,7 +125,7 @@ impl Dnf {
         host: &Host,
     ) -> Result<(), InstallError> {
         let rpm = request.rpm()?;
-        let prepared = rpm::prepare(request, rpm, "dnf", filled, site, host)?;
+        let prepared = rpm::prepare(request, rpm, MANAGER, filled, site, host)?;
         write_settings(Some((request, rpm)), &prepared)?;
         let root = Root::open(&site.root)?;
         let masked = request
@@ -181,8 +184,27 @@ impl Installer for Dnf {
         ])
     }
 
+    fn commands(
+        &self,
+        request: &Request,
+        site: &Site,
+        _filled: bool,
+    ) -> Result<Vec<Command>, InstallError> {
+        if request.packages.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Which dnf it is shows only when it is asked.
+        let generation = match self.program {
+            "dnf5" => Generation::New,
+            _ => Generation::Old,
+        };
+        let work = Work::at(Some(request), MANAGER, site);
+        let command = self.command(generation, Some(request), &work, site);
+        Ok(vec![command.arg(INSTALL).args(&request.packages)])
+    }
+
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
-        let prepared = rpm::prepare_removal("dnf", site, host)?;
+        let prepared = rpm::prepare_removal(MANAGER, site, host)?;
         write_settings(None, &prepared)?;
         self.run(&["remove"], packages, None, &prepared, site, host)
     }

@@ -13,6 +13,9 @@ use crate::tree::Root;
 #[derive(Clone, Copy, Debug)]
 pub struct Zypper;
 
+/// The name of its part of the package cache.
+const MANAGER: &str = "zypp";
+const INSTALL: [&str; 3] = ["install", "--no-recommends", "--auto-agree-with-licenses"];
 /// How long a list of packages is not asked for again, in minutes: as long as with dnf.
 const LIST_EXPIRES: u32 = 360;
 /// Exit statuses that tell of success: something wants a restart, and a script of a package failed,
@@ -65,7 +68,7 @@ impl Zypper {
 
     fn fill(request: &Request, filled: bool, site: &Site, host: &Host) -> Result<(), InstallError> {
         let rpm = request.rpm()?;
-        let prepared = rpm::prepare(request, rpm, "zypp", filled, site, host)?;
+        let prepared = rpm::prepare(request, rpm, MANAGER, filled, site, host)?;
         write_settings(Some(request), &prepared, site)?;
         let root = Root::open(&site.root)?;
         if !request.excluded.is_empty() {
@@ -73,10 +76,9 @@ impl Zypper {
             root.write(LOCKS, locks(&request.excluded), 0o644)?;
         }
         if !request.packages.is_empty() {
-            let words = ["install", "--no-recommends", "--auto-agree-with-licenses"];
             Self::run(
                 Some(request),
-                &words,
+                &INSTALL,
                 &request.packages,
                 &prepared,
                 site,
@@ -116,8 +118,22 @@ impl Installer for Zypper {
         ])
     }
 
+    fn commands(
+        &self,
+        request: &Request,
+        site: &Site,
+        _filled: bool,
+    ) -> Result<Vec<Command>, InstallError> {
+        if request.packages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let work = Work::at(Some(request), MANAGER, site);
+        let command = command(Some(request), &work, site);
+        Ok(vec![command.args(INSTALL).args(&request.packages)])
+    }
+
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
-        let prepared = rpm::prepare_removal("zypp", site, host)?;
+        let prepared = rpm::prepare_removal(MANAGER, site, host)?;
         write_settings(None, &prepared, site)?;
         Self::run(
             None,
@@ -236,13 +252,17 @@ mod tests {
         let work = Work::open(Some(&request), "zypp", &site, &host).unwrap();
         let line = command(Some(&request), &work, &site).to_string();
         assert_eq!(
-            line.replace(&*dir.path().to_string_lossy(), "/S"),
+            line.replace(&*dir.path().to_string_lossy(), "/S").as_str(),
             "HOME=/S/rpm/home XDG_CONFIG_HOME=/S/rpm/home/.config \
              ZYPP_CONF=/S/rpm/settings/zypp.conf ZYPP_LOGFILE=/S/rpm/settings/zypp.log zypper \
              --config=/S/rpm/settings/zypper.conf --root=/build/tree \
              --reposd-dir=/S/rpm/repositories --cache-dir=/S/rpm/cache --non-interactive \
              --no-color --releasever=44"
         );
+        let planned = Zypper.commands(&request, &site, false).unwrap();
+        let planned = planned[0].to_string();
+        let end = " install --no-recommends --auto-agree-with-licenses dbus systemd";
+        assert_eq!(planned, line + end);
         request.skip_initrds = true;
         request.distribution = crate::config::values::Distribution::Opensuse;
         let line = command(Some(&request), &work, &site).to_string();

@@ -40,10 +40,35 @@ pub(super) struct Work {
     pub keys: PathBuf,
     /// Downloads and lists of packages.
     pub cache: PathBuf,
-    _lock: Option<Lock>,
+    /// Held while the cache is used.
+    lock: Option<Lock>,
 }
 
 impl Work {
+    /// The places, without making any.
+    pub fn at(request: Option<&Request>, manager: &str, site: &Site) -> Self {
+        let base = site.scratch.join("rpm");
+        let kept = request.and_then(|request| Some((request, request.cache.as_ref()?)));
+        let cache = kept.map_or_else(
+            || base.join("cache"),
+            |(request, cache)| {
+                let name = format!(
+                    "{}-{}-{}",
+                    request.distribution, request.release, request.architecture
+                );
+                cache.join(name).join(manager)
+            },
+        );
+        Self {
+            home: base.join("home"),
+            settings: base.join("settings"),
+            repositories: base.join("repositories"),
+            keys: base.join("keys"),
+            cache,
+            lock: None,
+        }
+    }
+
     /// Makes the directories, and waits until no other build uses the package cache.
     pub fn open(
         request: Option<&Request>,
@@ -51,32 +76,15 @@ impl Work {
         site: &Site,
         host: &Host,
     ) -> Result<Self, InstallError> {
-        let base = site.scratch.join("rpm");
-        let (cache, lock) =
-            match request.and_then(|request| Some((request, request.cache.as_ref()?))) {
-                None => (base.join("cache"), None),
-                Some((request, cache)) => {
-                    make_directory(cache)?;
-                    let lock = match Lock::wait(cache, "mkosi build", host) {
-                        Ok(lock) => lock,
-                        Err(HostError::Cancelled) => return Err(InstallError::Cancelled),
-                        Err(error) => return Err(error.into()),
-                    };
-                    let name = format!(
-                        "{}-{}-{}",
-                        request.distribution, request.release, request.architecture
-                    );
-                    (cache.join(name).join(manager), Some(lock))
-                }
+        let mut work = Self::at(request, manager, site);
+        if let Some(cache) = request.and_then(|request| request.cache.as_ref()) {
+            make_directory(cache)?;
+            work.lock = match Lock::wait(cache, "mkosi build", host) {
+                Ok(lock) => Some(lock),
+                Err(HostError::Cancelled) => return Err(InstallError::Cancelled),
+                Err(error) => return Err(error.into()),
             };
-        let work = Self {
-            home: base.join("home"),
-            settings: base.join("settings"),
-            repositories: base.join("repositories"),
-            keys: base.join("keys"),
-            cache,
-            _lock: lock,
-        };
+        }
         // What an earlier installation of this build put there is not asked for again.
         for path in [&work.settings, &work.repositories, &work.keys] {
             crate::host::remove(path)?;
