@@ -243,3 +243,107 @@ pub(super) fn imported(work: &Work, site: &Site, host: &Host) -> Result<String, 
     let digest = Sha256::digest(keys.join("\n"));
     Ok(format!("keys-{:.16}", format!("{digest:x}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::distro::rpm::tests::wanted;
+    use crate::distro::{Facts as _, Repositories, opensuse::Opensuse};
+    use crate::host::{Cancel, Quiet, Recorder};
+
+    struct Fixture {
+        scratch: tempfile::TempDir,
+        recorder: Arc<Recorder>,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let scratch = tempfile::tempdir().unwrap();
+            fs::create_dir(scratch.path().join("tree")).unwrap();
+            Self {
+                scratch,
+                recorder: Arc::new(Recorder::default()),
+            }
+        }
+
+        fn skeleton(&self, name: &str) {
+            let directory = self.scratch.path().join("tree/etc/pki/rpm-gpg");
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join(name), "key").unwrap();
+        }
+
+        /// The names of the keys of the first repository of Tumbleweed, for a host without any.
+        fn keys(&self, mirror: Option<&str>, filled: bool) -> Result<Vec<String>, InstallError> {
+            let mut wanted = wanted("tumbleweed", "x86_64");
+            wanted.mirror = mirror;
+            let Repositories::Rpm(mut rpm) = Opensuse.repositories(&wanted) else {
+                panic!("not for rpm");
+            };
+            for key in rpm.sources.iter_mut().flat_map(|source| &mut source.keys) {
+                key.file = None;
+            }
+            let site = Site {
+                root: self.scratch.path().join("tree"),
+                scratch: self.scratch.path().to_owned(),
+            };
+            let cancel = Cancel::default();
+            let host = Host::new(self.recorder.clone(), Arc::new(Quiet), cancel);
+            let work = Work::open(None, "zypp", &site, &host)?;
+            let trusted = collect(&rpm, filled, &site, &work, &host)?;
+            let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+            Ok(trusted[0].keys.iter().map(name).collect())
+        }
+    }
+
+    #[test]
+    fn keys_come_over_https_when_nobody_has_them() {
+        let fixture = Fixture::new();
+        let keys = fixture.keys(None, false).unwrap();
+        assert_eq!(keys, ["RPM-GPG-KEY-openSUSE-Tumbleweed"]);
+        let lines = fixture.recorder.lines();
+        let line = &lines[0];
+        assert!(
+            line.contains("--proto =https --proto-redir =https"),
+            "{line}"
+        );
+        let url = "https://download.opensuse.org/tumbleweed/repo/oss/repodata/repomd.xml.key";
+        assert!(line.ends_with(url), "{line}");
+        // Also where packages come from somewhere else: a mirror has no say in it.
+        let keys = fixture.keys(Some("http://mirror.example"), false).unwrap();
+        assert_eq!(keys.len(), 1);
+        let lines = fixture.recorder.lines();
+        assert!(lines.iter().all(|line| line.ends_with(url)), "{lines:?}");
+    }
+
+    #[test]
+    fn the_projects_key_stands_for_the_distributions() {
+        let fixture = Fixture::new();
+        fixture.skeleton("RPM-GPG-KEY-openSUSE");
+        fixture.skeleton("RPM-GPG-KEY-of-a-friend");
+        fixture.skeleton("odd name");
+        let keys = fixture.keys(None, false).unwrap();
+        assert_eq!(keys, ["RPM-GPG-KEY-openSUSE", "RPM-GPG-KEY-of-a-friend"]);
+        assert!(fixture.recorder.lines().is_empty());
+        // What else is in a filled tree came with packages.
+        assert_eq!(fixture.keys(None, true).unwrap(), ["RPM-GPG-KEY-openSUSE"]);
+    }
+
+    #[test]
+    fn a_mirror_on_the_disk_needs_a_key_on_the_disk() {
+        let fixture = Fixture::new();
+        let error = fixture.keys(Some("/srv/mirror"), false).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no key is known for the packages of file:///srv/mirror/tumbleweed/repo/oss: put \
+             RPM-GPG-KEY-openSUSE-Tumbleweed into mkosi.skeleton/etc/pki/rpm-gpg/, or install the \
+             package distribution-gpg-keys"
+        );
+        assert!(fixture.recorder.lines().is_empty());
+        fixture.skeleton("RPM-GPG-KEY-mine");
+        let keys = fixture.keys(Some("/srv/mirror"), false).unwrap();
+        assert_eq!(keys, ["RPM-GPG-KEY-mine"]);
+    }
+}
