@@ -21,15 +21,13 @@ const RAW: &str = "a raw disk image (Format=gpt_… and no QCow2)";
 settings! { (cx)
     /// The distribution to install
     distribution: Distribution = cx.host_distribution().unwrap_or(Distribution::Debian)
-        => distribution("Distribution", "distribution").short('d').default_text("the host's")
-            .later("this distribution").unless(|c| crate::distro::facts(c.distribution).is_some() || c.project.image_sh().is_some());
+        => distribution("Distribution", "distribution").short('d').default_text("the host's");
     /// The release of the distribution: a number or a code name
     release: String = cx.default_release(distribution)
         => distribution("Release", "release").short('r').default_text("the host's, or a current one");
     /// The architecture of the image (x86_64, aarch64, …; Debian's names are accepted too)
     architecture: Architecture = Architecture::host()
-        => distribution("Architecture", "architecture").default_text("the host's")
-            .later("other architectures than the host's").unless(|c| c.architecture == Architecture::host());
+        => distribution("Architecture", "architecture").default_text("the host's");
     /// Additional repositories, or components of the distribution's; a URL adds a repository
     repositories: Vec<String> = Vec::new()
         => distribution("Repositories", "repositories").default_text("the distribution's");

@@ -99,8 +99,6 @@ pub struct Spec {
     pub auto: Auto,
     /// What a build would need to honour it, if a build cannot.
     pub later: Option<&'static str>,
-    /// With this, a build honours the value nevertheless.
-    pub unless: Option<Condition>,
     /// When the setting has an effect, and what it needs in words; no words: only verbs other than
     /// `build` look at it.
     pub needs: Option<(Condition, &'static str)>,
@@ -120,7 +118,6 @@ const fn spec(section: Section, name: &'static str, flag: &'static str) -> Spec 
         default_text: "",
         auto: Auto::Nothing,
         later: None,
-        unless: None,
         needs: None,
     }
 }
@@ -177,11 +174,6 @@ impl Spec {
 
     pub(super) const fn later(mut self, what: &'static str) -> Self {
         self.later = Some(what);
-        self
-    }
-
-    pub(super) const fn unless(mut self, condition: Condition) -> Self {
-        self.unless = Some(condition);
         self
     }
 

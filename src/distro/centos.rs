@@ -2,7 +2,7 @@
 //! projects' lists.
 
 use super::rpm::{DatabaseFormat, Location, Offer, Offers, RpmDatabase, RpmKey};
-use super::{Boots, Facts, Repositories, Wanted, rpm_boot};
+use super::{Boots, Facts, Repositories, Wanted, rpm_boot, rpm_names};
 use crate::config::values::Architecture;
 
 /// CentOS Stream 10.
@@ -168,6 +168,14 @@ impl Facts for Centos {
 
     fn check_repositories(&self, wanted: &Wanted<'_>) -> Result<(), String> {
         self.offers(wanted).check(wanted)
+    }
+
+    fn check_package(&self, name: &str) -> Result<(), String> {
+        rpm_names::installed(name)
+    }
+
+    fn check_removed(&self, name: &str) -> Result<(), String> {
+        rpm_names::removed(name)
     }
 
     fn repositories(&self, wanted: &Wanted<'_>) -> Repositories {

@@ -1,8 +1,7 @@
 //! Debian: its releases, mirrors, keys and packages.
 
-use std::path::PathBuf;
-
-use super::{AptRepositories, Boots, Facts, MergedUsr, Repositories, Source, Wanted};
+use super::archive::{self, Archive};
+use super::{Boots, Facts, MergedUsr, Repositories, Wanted};
 use crate::config::values::Architecture;
 
 /// What `Release=` means when the host is something else: the stable release.
@@ -177,17 +176,12 @@ impl Facts for Debian {
     }
 
     fn repositories(&self, wanted: &Wanted<'_>) -> Repositories {
-        let sources = Sources(wanted);
-        Repositories::Apt(AptRepositories {
-            sources: sources.build(),
-            image_sources: sources.image(),
-            keyrings: if wanted.check_keys {
-                vec![PathBuf::from(KEYRING)]
-            } else {
-                Vec::new()
-            },
-            merged_usr: find(wanted.release).map_or(MergedUsr::Packages, |r| r.merged_usr),
-        })
+        let release = find(wanted.release).unwrap_or(&RELEASES[0]);
+        Repositories::Apt(archive(release).repositories(wanted, release.merged_usr))
+    }
+
+    fn check_repository(&self, entry: &str) -> Result<(), String> {
+        archive::check_repository(entry)
     }
 }
 
@@ -204,66 +198,20 @@ fn architectures(release: &str) -> &'static [&'static str] {
     }
 }
 
-/// The lines of sources.list(5).
-struct Sources<'a>(&'a Wanted<'a>);
-
-impl Sources<'_> {
-    /// The repositories that the image is set up with.
-    fn image(&self) -> Vec<Source> {
-        let Some(release) = find(self.0.release) else {
-            return Vec::new();
-        };
-        let default = if release.archived {
+/// Where the archive has a release.
+fn archive(release: &Release) -> Archive<'_> {
+    Archive {
+        release: release.name,
+        mirror: if release.archived {
             ARCHIVE_MIRROR
         } else {
             DEFAULT_MIRROR
-        };
-        let mirror = self
-            .0
-            .mirror
-            .filter(|mirror| *mirror != DEFAULT_MIRROR)
-            .unwrap_or(default)
-            .trim_end_matches('/');
-        let mut sources = vec![self.source(mirror, release.name, true)];
-        if release.updates && has_suite(mirror, &format!("{}-updates", release.name)) {
-            sources.push(self.source(mirror, &format!("{}-updates", release.name), true));
-        }
-        // A mirror on the disk is all there shall be; whoever names one over the network still
-        // wants security updates, which only the project itself distributes.
-        if release.updates && !is_local(mirror) {
-            let (security, suite) = security(release);
-            sources.push(self.source(security, &suite, true));
-        }
-        for address in self.0.additional.iter().filter(|r| r.contains(':')) {
-            sources.push(self.source(address.trim_end_matches('/'), release.name, false));
-        }
-        sources
-    }
-
-    /// The repositories that packages are installed from.
-    fn build(&self) -> Vec<Source> {
-        let (Some(local), Some(release)) = (self.0.local_mirror, find(self.0.release)) else {
-            return self.image();
-        };
-        vec![self.source(local.trim_end_matches('/'), release.name, false)]
-    }
-
-    fn source(&self, uri: &str, suite: &str, ours: bool) -> Source {
-        let mut components = vec!["main".to_owned()];
-        if ours {
-            for component in self.0.additional.iter().filter(|r| !r.contains(':')) {
-                if !components.contains(component) {
-                    components.push(component.clone());
-                }
-            }
-        }
-        Source {
-            uri: uri.to_owned(),
-            suite: suite.to_owned(),
-            components,
-            signed_by: (ours && !is_local(uri)).then(|| KEYRING.to_owned()),
-            trusted: !self.0.check_keys,
-        }
+        },
+        defaults: &[DEFAULT_MIRROR],
+        keyring: KEYRING,
+        components: &["main"],
+        updates: release.updates,
+        security: release.updates.then(|| security(release)),
     }
 }
 
@@ -283,21 +231,6 @@ fn security(release: &Release) -> (&'static str, String) {
     (mirror, suite)
 }
 
-fn is_local(mirror: &str) -> bool {
-    ["file:", "copy:", "/"]
-        .iter()
-        .any(|prefix| mirror.starts_with(prefix))
-}
-
-/// Whether a repository has a suite: known for one on the disk, assumed for one on the network.
-fn has_suite(mirror: &str, suite: &str) -> bool {
-    let path = mirror
-        .trim_start_matches("file:")
-        .trim_start_matches("copy:")
-        .trim_start_matches("//");
-    !is_local(mirror) || PathBuf::from(path).join("dists").join(suite).exists()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -313,8 +246,12 @@ mod tests {
         }
     }
 
-    fn lines(sources: &[Source]) -> Vec<String> {
-        sources.iter().map(|s| s.line(false)).collect()
+    fn lines(wanted: &Wanted<'_>) -> Vec<String> {
+        let Repositories::Apt(apt) = Debian.repositories(wanted) else {
+            unreachable!()
+        };
+        let sources = apt.image_sources.iter();
+        sources.map(|source| source.line(false)).collect()
     }
 
     #[test]
@@ -347,7 +284,7 @@ mod tests {
     #[test]
     fn default_repositories_have_updates_and_security() {
         assert_eq!(
-            lines(&Sources(&repositories("bookworm")).image()),
+            lines(&repositories("bookworm")),
             [
                 "deb http://deb.debian.org/debian bookworm main",
                 "deb http://deb.debian.org/debian bookworm-updates main",
@@ -355,10 +292,10 @@ mod tests {
             ]
         );
         assert_eq!(
-            lines(&Sources(&repositories("sid")).image()),
+            lines(&repositories("sid")),
             ["deb http://deb.debian.org/debian sid main"]
         );
-        assert!(lines(&Sources(&repositories("buster")).image())[2].contains("buster/updates"));
+        assert!(lines(&repositories("buster"))[2].contains("buster/updates"));
     }
 
     #[test]
@@ -405,30 +342,5 @@ mod tests {
                 packages
             );
         }
-    }
-
-    #[test]
-    fn local_mirror_is_used_alone_and_only_while_building() {
-        let mut r = repositories("bookworm");
-        r.local_mirror = Some("file:///srv/mirror/");
-        assert_eq!(
-            lines(&Sources(&r).build()),
-            ["deb file:///srv/mirror bookworm main"]
-        );
-        assert_eq!(Sources(&r).image().len(), 3);
-    }
-
-    #[test]
-    fn additional_repositories_are_components_or_addresses() {
-        let additional = ["contrib".to_owned(), "http://example.com/apt/".to_owned()];
-        let mut r = repositories("sid");
-        r.additional = &additional;
-        assert_eq!(
-            lines(&Sources(&r).image()),
-            [
-                "deb http://deb.debian.org/debian sid main contrib",
-                "deb http://example.com/apt sid main",
-            ]
-        );
     }
 }

@@ -36,16 +36,64 @@ pub trait Facts: Sync {
     /// Whether a package of this name is a kernel.
     fn is_kernel(&self, package: &str) -> bool;
 
-    /// Refuses names of repositories that the distribution does not have.
+    /// Where packages come from.
+    fn repositories(&self, wanted: &Wanted<'_>) -> Repositories;
+
+    /// Whether an entry of `Repositories=` is one that the package manager can be told.
     ///
     /// # Errors
-    /// What is wrong, for people.
-    fn check_repositories(&self, _wanted: &Wanted<'_>) -> Result<(), String> {
+    /// What is expected, for people.
+    fn check_repository(&self, _entry: &str) -> Result<(), String> {
         Ok(())
     }
 
-    /// Where packages come from.
-    fn repositories(&self, wanted: &Wanted<'_>) -> Repositories;
+    /// Refuses entries of `Repositories=` that the distribution or its package manager cannot use.
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    fn check_repositories(&self, wanted: &Wanted<'_>) -> Result<(), String> {
+        for entry in wanted.additional {
+            self.check_repository(entry)
+                .map_err(|expected| format!("\"{}\": expected {expected}", entry.escape_debug()))?;
+        }
+        Ok(())
+    }
+
+    /// Whether something that can be installed may have this name: it is handed to a package manager
+    /// that runs as root, so nothing may pass for an option, a file of this host or several names.
+    ///
+    /// # Errors
+    /// What is expected, for people.
+    fn check_package(&self, name: &str) -> Result<(), String> {
+        plain_name(name, "")
+    }
+
+    /// As [`Facts::check_package`], for packages to remove or to leave out.
+    ///
+    /// # Errors
+    /// What is expected, for people.
+    fn check_removed(&self, name: &str) -> Result<(), String> {
+        self.check_package(name)
+    }
+
+    /// Why an image cannot boot like this, if it cannot.
+    fn unbootable(&self, _architecture: &str, _boots: Boots) -> Option<&'static str> {
+        None
+    }
+}
+
+/// Whether a name begins with a letter or digit and goes on with those, `+ - . _ : = ~` and `further`
+/// characters.
+pub(super) fn plain_name(name: &str, further: &str) -> Result<(), String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "+-._:=~".contains(c) || further.contains(c);
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if starts_well && name.chars().all(fits) && name.len() <= 256 {
+        return Ok(());
+    }
+    let further: String = further.chars().flat_map(|c| [' ', c]).collect();
+    Err(format!(
+        "letters, digits and + - . _ : = ~{further} are allowed"
+    ))
 }
 
 /// What an image shall boot with.

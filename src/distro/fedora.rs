@@ -1,7 +1,7 @@
 //! Fedora Linux: its releases, mirrors, keys and packages. Mirrors come from the project's list.
 
 use super::rpm::{DatabaseFormat, Location, Offer, Offers, RpmDatabase, RpmKey};
-use super::{Boots, Facts, Repositories, Wanted};
+use super::{Boots, Facts, Repositories, Wanted, rpm_names};
 use crate::config::values::Architecture;
 
 /// A release that is supported and has had its first round of fixes.
@@ -101,12 +101,26 @@ impl Facts for Fedora {
         packages.into_iter().map(str::to_owned).collect()
     }
 
+    fn ssh_packages(&self, _release: &str) -> Vec<String> {
+        ["openssh-server", "systemd-networkd"]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
     fn is_kernel(&self, package: &str) -> bool {
         super::rpm_boot::is_red_hat_kernel(package)
     }
 
     fn check_repositories(&self, wanted: &Wanted<'_>) -> Result<(), String> {
         offers(wanted).check(wanted)
+    }
+
+    fn check_package(&self, name: &str) -> Result<(), String> {
+        rpm_names::installed(name)
+    }
+
+    fn check_removed(&self, name: &str) -> Result<(), String> {
+        rpm_names::removed(name)
     }
 
     fn repositories(&self, wanted: &Wanted<'_>) -> Repositories {

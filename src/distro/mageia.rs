@@ -1,7 +1,7 @@
 //! Mageia: its releases, mirrors, keys and packages. Mirrors come from the project's list.
 
 use super::rpm::{DatabaseFormat, Location, Offer, Offers, RpmDatabase, RpmKey};
-use super::{Boots, Facts, Repositories, Wanted};
+use super::{Boots, Facts, Repositories, Wanted, rpm_names};
 use crate::config::values::Architecture;
 
 /// The stable release.
@@ -80,6 +80,14 @@ impl Facts for Mageia {
 
     fn check_repositories(&self, wanted: &Wanted<'_>) -> Result<(), String> {
         offers(wanted).check(wanted)
+    }
+
+    fn check_package(&self, name: &str) -> Result<(), String> {
+        rpm_names::installed(name)
+    }
+
+    fn check_removed(&self, name: &str) -> Result<(), String> {
+        rpm_names::removed(name)
     }
 
     fn repositories(&self, wanted: &Wanted<'_>) -> Repositories {

@@ -10,28 +10,40 @@ pub mod mageia;
 pub mod opensuse;
 pub mod ubuntu;
 
+mod apk_repositories;
+mod archive;
 mod facts;
+pub(crate) mod location;
+mod pacman_repositories;
 mod repository;
 pub mod rpm;
 mod rpm_boot;
+mod rpm_names;
+mod swupd_content;
 
+pub use apk_repositories::ApkRepositories;
 pub use facts::{Boots, Facts, Wanted};
+pub use pacman_repositories::{PacmanRepositories, PacmanRepository};
 pub use repository::{AptRepositories, MergedUsr, Repositories, Source};
 pub use rpm::RpmRepositories;
+pub use swupd_content::SwupdContent;
 
 use crate::config::values::{Architecture, Distribution};
 
-/// What is known of a distribution, where it is enough for a build.
+/// What is known of a distribution.
 #[must_use]
-pub fn facts(distribution: Distribution) -> Option<&'static dyn Facts> {
+pub fn facts(distribution: Distribution) -> &'static dyn Facts {
     match distribution {
-        Distribution::Debian => Some(&debian::Debian),
-        Distribution::Fedora => Some(&fedora::Fedora),
-        Distribution::Centos => Some(&centos::Centos { epel: false }),
-        Distribution::CentosEpel => Some(&centos::Centos { epel: true }),
-        Distribution::Mageia => Some(&mageia::Mageia),
-        Distribution::Opensuse => Some(&opensuse::Opensuse),
-        _ => None,
+        Distribution::Debian => &debian::Debian,
+        Distribution::Fedora => &fedora::Fedora,
+        Distribution::Centos => &centos::Centos { epel: false },
+        Distribution::CentosEpel => &centos::Centos { epel: true },
+        Distribution::Mageia => &mageia::Mageia,
+        Distribution::Opensuse => &opensuse::Opensuse,
+        Distribution::Ubuntu => &ubuntu::Ubuntu,
+        Distribution::Arch => &arch::Arch,
+        Distribution::Alpine => &alpine::Alpine,
+        Distribution::Clear => &clear::Clear,
     }
 }
 

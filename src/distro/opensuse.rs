@@ -1,7 +1,7 @@
 //! openSUSE Leap and Tumbleweed: releases, mirrors, keys and packages.
 
 use super::rpm::{DatabaseFormat, Location, Offer, Offers, RpmDatabase, RpmKey};
-use super::{Boots, Facts, Repositories, Wanted};
+use super::{Boots, Facts, Repositories, Wanted, rpm_names};
 use crate::config::values::Architecture;
 
 /// The rolling release.
@@ -108,6 +108,10 @@ impl Facts for Opensuse {
         packages.into_iter().map(str::to_owned).collect()
     }
 
+    fn ssh_packages(&self, _release: &str) -> Vec<String> {
+        ["openssh"].map(str::to_owned).to_vec()
+    }
+
     fn is_kernel(&self, package: &str) -> bool {
         [
             "kernel-default",
@@ -121,6 +125,14 @@ impl Facts for Opensuse {
 
     fn check_repositories(&self, wanted: &Wanted<'_>) -> Result<(), String> {
         offers(wanted).check(wanted)
+    }
+
+    fn check_package(&self, name: &str) -> Result<(), String> {
+        rpm_names::installed(name)
+    }
+
+    fn check_removed(&self, name: &str) -> Result<(), String> {
+        rpm_names::removed(name)
     }
 
     fn repositories(&self, wanted: &Wanted<'_>) -> Repositories {

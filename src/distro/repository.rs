@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::RpmRepositories;
+use super::{ApkRepositories, PacmanRepositories, SwupdContent};
 
 /// Where packages come from, as the distribution's package manager understands it.
 #[derive(Clone, Debug, Serialize)]
@@ -14,6 +15,12 @@ pub enum Repositories {
     Apt(AptRepositories),
     /// For dnf, yum and zypper.
     Rpm(RpmRepositories),
+    /// For pacman.
+    Pacman(PacmanRepositories),
+    /// For apk.
+    Apk(ApkRepositories),
+    /// For swupd.
+    Swupd(SwupdContent),
 }
 
 impl Repositories {
@@ -34,6 +41,35 @@ impl Repositories {
                 numbered.chain([merged]).collect()
             }
             Self::Rpm(rpm) => rpm.described(),
+            Self::Pacman(pacman) => pacman.described(),
+            Self::Apk(apk) => apk.described(),
+            Self::Swupd(swupd) => swupd.described(),
+        }
+    }
+
+    /// What the host lacks of the keys that sign packages or repositories, if anything.
+    #[must_use]
+    pub fn missing_key(&self) -> Option<PathBuf> {
+        match self {
+            Self::Apt(apt) => apt.keyrings.iter().find(|path| !path.exists()).cloned(),
+            // Only one of the places where hosts may have them counts.
+            Self::Pacman(PacmanRepositories {
+                key_files: files, ..
+            })
+            | Self::Swupd(SwupdContent {
+                certificates: files,
+                ..
+            }) => {
+                let has_any = files.iter().any(|path| path.exists());
+                files.first().filter(|_| !has_any).cloned()
+            }
+            // They can be fetched, and only the tree tells which it brings.
+            Self::Rpm(_) => None,
+            // Only those that are there are known.
+            Self::Apk(apk) => {
+                let lacks = apk.check_keys && apk.key_files.is_empty();
+                lacks.then(|| PathBuf::from(super::alpine::KEYS))
+            }
         }
     }
 
@@ -43,6 +79,9 @@ impl Repositories {
         match self {
             Self::Apt(apt) => &apt.keyrings,
             Self::Rpm(rpm) => &rpm.key_files,
+            Self::Pacman(pacman) => &pacman.key_files,
+            Self::Apk(apk) => &apk.key_files,
+            Self::Swupd(swupd) => &swupd.certificates,
         }
     }
 }

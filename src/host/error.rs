@@ -19,6 +19,19 @@ pub enum HostError {
         #[source]
         source: io::Error,
     },
+    /// Programs of another architecture do not run here.
+    #[error(
+        "Architecture={architecture}: programs of the image run while it is built, and this {own} host \
+         cannot run them: {reason}; install qemu-user-static (and, on Debian, binfmt-support)"
+    )]
+    Foreign {
+        /// The architecture, by the kernel's name.
+        architecture: String,
+        /// This host's.
+        own: String,
+        /// Why not.
+        reason: String,
+    },
     /// Programs that the work needs are not installed.
     #[error("{0}")]
     ToolsMissing(String),

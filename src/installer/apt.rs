@@ -5,9 +5,9 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use super::{InstallError, Request, Site, escapes};
+use super::{InstallError, Request, Site, cache, escapes};
 use crate::distro::MergedUsr;
-use crate::host::{CommandError, Host, HostError, Lock};
+use crate::host::{CommandError, Host, Lock};
 use crate::tree::Root;
 
 /// The package that stands for a merged `/usr`.
@@ -194,14 +194,20 @@ const TRUSTED: &str = "etc/apt/trusted.gpg.d";
 pub fn keyrings(request: &Request, site: &Site) -> Result<PathBuf, InstallError> {
     let directory = keyring_directory(site);
     make_directory(&directory)?;
-    for (index, keyring) in request.apt()?.keyrings.iter().enumerate() {
-        copy_keyring(keyring, &directory, &format!("host-{index}"))?;
-    }
     let tree = Root::open(&site.root)?;
-    if !tree.is_dir(TRUSTED)? {
-        return Ok(directory);
+    let of_tree = if tree.is_dir(TRUSTED)? {
+        tree.list(TRUSTED)?
+    } else {
+        Vec::new()
+    };
+    for (index, keyring) in request.apt()?.keyrings.iter().enumerate() {
+        match copy_keyring(keyring, &directory, &format!("host-{index}")) {
+            // The project's own keys may be all that it takes; without the right one apt fails.
+            Err(InstallError::Keyring { .. }) if !of_tree.is_empty() => {}
+            result => result?,
+        }
     }
-    for entry in tree.list(TRUSTED)? {
+    for entry in of_tree {
         let path = Path::new(TRUSTED).join(&entry.name);
         if let Some(content) = tree.read_if_present(&path)? {
             let target = directory.join(&entry.name);
@@ -319,15 +325,10 @@ fn hint(tail: &str, release: &str, mirror: &str) -> Option<String> {
 /// # Errors
 /// When the cache cannot be made, or the build was interrupted.
 pub fn lock_cache(request: &Request, host: &Host) -> Result<Option<Lock>, InstallError> {
-    let Some(cache) = &request.cache else {
-        return Ok(None);
-    };
-    make_directory(&cache.join("partial"))?;
-    match Lock::wait(cache, "mkosi build", host) {
-        Ok(lock) => Ok(Some(lock)),
-        Err(HostError::Cancelled) => Err(InstallError::Cancelled),
-        Err(error) => Err(error.into()),
+    if let Some(cache) = &request.cache {
+        make_directory(&cache.join("partial"))?;
     }
+    cache::lock(request, host)
 }
 
 #[cfg(test)]

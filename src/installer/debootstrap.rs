@@ -7,7 +7,7 @@ use super::apt::{self, USR_IS_MERGED};
 use super::in_tree::{self, InTree};
 use super::mmdebstrap::remove;
 use super::{InstallError, Installer, Request, Site, version};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::distro::{MergedUsr, Source};
 use crate::host::{Command, Host};
@@ -94,7 +94,11 @@ fn command(request: &Request, source: &Source, site: &Site) -> Result<Command, I
         command = command.arg("--force-check-gpg");
         if let Some(keyring) = apt_repositories.keyrings.first() {
             let mut option = std::ffi::OsString::from("--keyring=");
-            option.push(keyring);
+            if keyring.exists() {
+                option.push(keyring);
+            } else {
+                option.push(first_keyring(&apt::keyrings(request, site)?)?);
+            }
             command = command.arg(option);
         }
     }
@@ -112,4 +116,19 @@ fn command(request: &Request, source: &Source, site: &Site) -> Result<Command, I
         .arg(&site.root)
         .arg(&source.uri)
         .no_sync())
+}
+
+/// Of the project's keyrings, the one that debootstrap shall know: it takes no second.
+fn first_keyring(directory: &Path) -> Result<PathBuf, InstallError> {
+    let failed = |source| InstallError::Prepare {
+        path: directory.to_owned(),
+        source,
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        files.push(entry.map_err(failed)?.path());
+    }
+    files.sort();
+    let missing = || failed(std::io::ErrorKind::NotFound.into());
+    files.into_iter().next().ok_or_else(missing)
 }

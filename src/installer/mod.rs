@@ -1,14 +1,19 @@
 //! Package managers: what fills an empty tree with a distribution's packages.
 
+mod apk;
 pub mod apt;
+mod cache;
+mod confined;
 mod deb;
 mod debootstrap;
 mod dnf;
 mod escapes;
 mod in_tree;
 mod mmdebstrap;
+mod pacman;
 mod request;
 mod rpm;
+mod swupd;
 mod version;
 mod zypper;
 
@@ -18,11 +23,14 @@ use crate::config::values::Distribution;
 use crate::host::{Command, CommandError, Host, HostError, printable_path};
 use crate::tree::TreeError;
 
+pub use apk::Apk;
 pub use deb::Deb;
 pub use debootstrap::Debootstrap;
 pub use dnf::Dnf;
 pub use mmdebstrap::Mmdebstrap;
+pub use pacman::Pacman;
 pub use request::Request;
+pub use swupd::Swupd;
 pub use zypper::Zypper;
 
 /// Where an installer works.
@@ -161,6 +169,29 @@ pub enum InstallError {
         /// The path, printable.
         path: String,
     },
+    /// Something needs a package that was taken out.
+    #[error(
+        "the package {package} was taken out of Packages= with !{package}, but others that are \
+         installed need it"
+    )]
+    Excluded {
+        /// Its name.
+        package: String,
+    },
+    /// Something needs a package that was to be removed.
+    #[error("the package {package} cannot be removed: others that are installed need it")]
+    Needed {
+        /// Its name.
+        package: String,
+    },
+    /// An address that a package manager's configuration has no way to write.
+    #[error("{manager} cannot be told of the repository {address}: it must be one word")]
+    Address {
+        /// The package manager.
+        manager: &'static str,
+        /// The address, printable.
+        address: String,
+    },
     /// The request is for another kind of repository.
     #[error("{manager} cannot install {distribution}")]
     OtherKind {
@@ -185,8 +216,9 @@ pub fn choose(distribution: Distribution, host: &Host) -> Box<dyn Installer> {
         | Distribution::CentosEpel
         | Distribution::Mageia => Box::new(Dnf::of(host)),
         Distribution::Opensuse => opensuse(host),
-        // `config::unsupported` has named the others.
-        _ => Box::new(Deb),
+        Distribution::Arch => Box::new(Pacman),
+        Distribution::Alpine => Box::new(Apk),
+        Distribution::Clear => Box::new(Swupd),
     }
 }
 

@@ -56,7 +56,7 @@ impl Request {
         }
     }
 
-    fn other_kind(&self, manager: &'static str) -> InstallError {
+    pub(super) fn other_kind(&self, manager: &'static str) -> InstallError {
         InstallError::OtherKind {
             manager,
             distribution: self.distribution.shown().to_owned(),

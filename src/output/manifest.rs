@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{OutputError, dpkg, rpm};
+use super::{OutputError, apk, dpkg, pacman, rpm, swupd};
 use crate::host::Host;
 
 /// Raised when a field changes its meaning or goes away.
@@ -36,6 +36,12 @@ pub enum PackageType {
     Deb,
     /// rpm's.
     Rpm,
+    /// pacman's.
+    Pacman,
+    /// apk's.
+    Apk,
+    /// swupd's.
+    Bundle,
 }
 
 /// What a package was built from.
@@ -91,8 +97,15 @@ impl Manifest {
     /// A manifest of the packages that the databases in `tree` say are installed; none where there
     /// is no database. Must be read before package databases are cleaned away.
     pub fn read(config: Subject, tree: &Path, host: &Host) -> Result<Self, OutputError> {
-        let mut packages = dpkg::installed(tree)?;
-        packages.extend(rpm::installed(tree, host)?);
+        let mut packages = rpm::installed(tree, host)?;
+        for installed in [
+            dpkg::installed,
+            pacman::installed,
+            apk::installed,
+            swupd::installed,
+        ] {
+            packages.extend(installed(tree)?);
+        }
         Ok(Self::new(config, packages))
     }
 

@@ -1,6 +1,7 @@
 //! What a build leaves behind: artifacts' names, tar archives, compression, checksums and their
 //! signature, block maps, the manifest.
 
+mod apk;
 pub mod bmap;
 mod changelog;
 pub mod checksums;
@@ -14,11 +15,13 @@ mod inside;
 pub mod manifest;
 pub mod names;
 mod ordered;
+mod pacman;
 mod pieces;
 pub mod qcow2;
 mod read_image;
 mod rpm;
 mod sign;
+mod swupd;
 pub mod tar;
 mod xz;
 mod xz_container;

@@ -32,11 +32,12 @@ pub(super) fn requests(config: &Config, errors: &mut Vec<PlanError>) -> Option<R
             development: None,
         });
     }
-    let base = base_request(config, errors)?;
+    let facts = distro::facts(config.distribution);
+    let base = base_request(config, facts, errors)?;
     let development = config
         .build_script
         .is_some()
-        .then(|| development_request(config, &base, errors));
+        .then(|| development_request(config, facts, &base, errors));
     Some(Requests { base, development })
 }
 
@@ -62,12 +63,16 @@ fn no_packages(config: &Config) -> Request {
 }
 
 /// The packages that only the build script needs.
-fn development_request(config: &Config, base: &Request, errors: &mut Vec<PlanError>) -> Request {
+fn development_request(
+    config: &Config,
+    facts: &dyn Facts,
+    base: &Request,
+    errors: &mut Vec<PlanError>,
+) -> Request {
     let mut excluded = config.build_packages.exclude().to_vec();
     let mut packages = config.build_packages.install().to_vec();
-    let names = Names::of(&base.repositories);
     for (name, what) in named(&packages, &excluded) {
-        names.check("BuildPackages", name, what, errors);
+        check_name(facts, "BuildPackages", name, what, errors);
     }
     // What the final image must not have, the build script may still ask for by name.
     let asked_for = |name: &&String| !packages.contains(name) && !excluded.contains(name);
@@ -83,10 +88,19 @@ fn development_request(config: &Config, base: &Request, errors: &mut Vec<PlanErr
     }
 }
 
-fn base_request(config: &Config, errors: &mut Vec<PlanError>) -> Option<Request> {
-    // `config::unsupported` has named those of which too little is known.
-    let facts = distro::facts(config.distribution)?;
+fn base_request(
+    config: &Config,
+    facts: &dyn Facts,
+    errors: &mut Vec<PlanError>,
+) -> Option<Request> {
     let (release, architecture) = names(config, facts, errors)?;
+    let unbootable = facts.unbootable(architecture, boots(config, facts));
+    if let Some(reason) = unbootable.filter(|_| config.bootable && config.format.is_disk()) {
+        errors.push(PlanError::Setting {
+            setting: "Bootable",
+            problem: reason.to_owned(),
+        });
+    }
     let excluded = config.packages.exclude().to_vec();
     let mut packages = config.packages.install().to_vec();
     if config.base_packages != BasePackages::No {
@@ -119,12 +133,11 @@ fn base_request(config: &Config, errors: &mut Vec<PlanError>) -> Option<Request>
         });
     }
     let repositories = facts.repositories(&wanted);
-    let names = Names::of(&repositories);
     for (name, what) in named(&packages, &excluded) {
-        names.check("Packages", name, what, errors);
+        check_name(facts, "Packages", name, what, errors);
     }
     for name in &config.remove_packages {
-        names.check("RemovePackages", name, What::Removed, errors);
+        check_name(facts, "RemovePackages", name, What::Removed, errors);
     }
     Some(Request {
         distribution: config.distribution,
@@ -197,65 +210,36 @@ fn named<'a>(
     installed.chain(excluded.iter().map(|name| (name, What::Removed)))
 }
 
-/// What the package manager understands as a package.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Names {
-    /// Names, with an architecture or version.
-    Plain,
-    /// Also what packages provide (`/usr/bin/x`, `pkgconfig(x)`), groups (`@x`, `pattern:x`) and
-    /// patterns of names (`x-*`).
-    Rpm,
-}
-
-impl Names {
-    fn of(repositories: &Repositories) -> Self {
-        match repositories {
-            Repositories::Rpm(_) => Self::Rpm,
-            _ => Self::Plain,
-        }
+/// Refuses what a package manager could take for an option, a file or several names: settings
+/// files come from others, and the package manager runs as root.
+fn check_name(
+    facts: &dyn Facts,
+    setting: &'static str,
+    name: &str,
+    what: What,
+    errors: &mut Vec<PlanError>,
+) {
+    let checked = match what {
+        What::Installed => facts.check_package(name),
+        What::Removed => facts.check_removed(name),
+    };
+    if let Err(expected) = checked {
+        errors.push(PlanError::Setting {
+            setting,
+            problem: format!("\"{}\" is no package name: {expected}", name.escape_debug()),
+        });
     }
-
-    /// Refuses what a package manager could take for an option, a file or several names: settings
-    /// files come from others, and the package manager runs as root.
-    fn check(self, setting: &'static str, name: &str, what: What, errors: &mut Vec<PlanError>) {
-        let (starts_well, more, allowed) = match (self, what) {
-            (Self::Plain, _) => ("", "", "+ - . _ : = ~"),
-            (Self::Rpm, What::Removed) => ("*_", "*?^", "+ - . _ : = ~ ^ * ?"),
-            (Self::Rpm, What::Installed) => {
-                ("@/*_", "@/*?^()[],", "+ - . _ : = ~ ^ * ? @ / ( ) [ ] ,")
-            }
-        };
-        let first = name.chars().next();
-        let good = first.is_some_and(|c| c.is_ascii_alphanumeric() || starts_well.contains(c))
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "+-._:=~".contains(c) || more.contains(c))
-            && name.len() <= 256
-            && !is_file(name);
-        if !good {
-            errors.push(PlanError::Setting {
-                setting,
-                problem: format!(
-                    "\"{}\" is no package name: letters, digits and {allowed} are allowed",
-                    name.escape_debug()
-                ),
-            });
-        }
-    }
-}
-
-/// Whether package managers would install this file of the host, or of the network, itself.
-fn is_file(name: &str) -> bool {
-    name.contains("://") || name.to_ascii_lowercase().ends_with(".rpm") || name.contains("/../")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::distro::debian::Debian;
+    use crate::distro::fedora::Fedora;
 
-    fn is_refused(names: Names, name: &str, what: What) -> bool {
+    fn is_refused(facts: &dyn Facts, name: &str, what: What) -> bool {
         let mut errors = Vec::new();
-        names.check("Packages", name, what, &mut errors);
+        check_name(facts, "Packages", name, what, &mut errors);
         !errors.is_empty()
     }
 
@@ -274,7 +258,7 @@ mod tests {
             ("a b", false),
             ("", false),
         ] {
-            let refused = is_refused(Names::Plain, name, What::Installed);
+            let refused = is_refused(&Debian, name, What::Installed);
             assert_eq!(refused, !good, "{name}");
         }
     }
@@ -303,9 +287,9 @@ mod tests {
             ("!x", false, false),
             ("", false, false),
         ] {
-            let refused = is_refused(Names::Rpm, name, What::Installed);
+            let refused = is_refused(&Fedora, name, What::Installed);
             assert_eq!(refused, !installed, "{name}");
-            let refused = is_refused(Names::Rpm, name, What::Removed);
+            let refused = is_refused(&Fedora, name, What::Removed);
             assert_eq!(refused, !removed, "{name}");
         }
     }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use super::{VerbError, exit, passphrase, plan_context, terminal};
 use crate::boot::check_pair;
 use crate::cli::{self, Globals};
-use crate::config::values::Format;
+use crate::config::values::{Architecture, Format};
 use crate::config::{self, Config, Context as ConfigContext};
 use crate::disk::Passphrase;
 use crate::engine::events::Shown;
@@ -18,8 +18,8 @@ use crate::engine::{
     self, Artifact, Build, Caching, Display, Durability, Progress, PublishOptions,
 };
 use crate::host::{
-    Host, HostError, Lock, calling_user, is_btrfs, is_root, namespace, remove_contents, set_umask,
-    signals,
+    Host, HostError, Lock, adopt_architecture, calling_user, check_runs, is_btrfs, is_root,
+    namespace, remove_contents, set_umask, signals,
 };
 use crate::installer::{self, Installer};
 use crate::output::{Artifacts, Signer, checksums};
@@ -96,6 +96,10 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
     let names = Artifacts::new(&config.output);
     errors.extend(existing_output(config, plan.as_ref(), &names));
     errors.extend(unfit_output(config, &names));
+    let own = Architecture::host();
+    if let Err(error) = check_runs(config.architecture.as_str(), own.as_str()) {
+        errors.push(VerbError::Host(error));
+    }
     let host = super::host(config);
     let installer = installer::choose(config.distribution, &host);
     let signer = config.sign.then(|| signer(config, settings));
@@ -341,6 +345,7 @@ pub(super) fn build(
         .host
         .clone()
         .with_report(Arc::new(progress.clone()));
+    adopt_architecture(config.architecture.as_str(), Architecture::host().as_str());
     let result = signals::install(&host.cancel)
         .map_err(VerbError::Signals)
         .and_then(|()| locked(config, prepared, &host, progress));

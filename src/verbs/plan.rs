@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::{VerbError, exit, plan_context, terminal};
 use crate::cli::Globals;
+use crate::config::values::Architecture;
 use crate::config::{self, Config, Context as ConfigContext};
-use crate::host::{Host, printable, printable_path};
+use crate::host::{Host, check_runs, printable, printable_path};
 use crate::installer::{self, InstallError, Installer, Request, Site};
 use crate::plan::{self, Action, BaseImage, Phase, Plan};
 
@@ -137,18 +138,27 @@ fn missing(config: &Config, plan: &Plan, installer: &dyn Installer, host: &Host)
     if let Err(error) = host.require(&tools) {
         missing.push(error.to_string());
     }
+    let own = Architecture::host();
+    if let Err(error) = check_runs(config.architecture.as_str(), own.as_str()) {
+        missing.push(error.to_string());
+    }
     for layer in &plan.layers {
         for action in &layer.actions {
             let (Action::Install(request) | Action::ExtendBase(request)) = action else {
                 continue;
             };
-            let keys = request.repositories.key_files().iter();
-            missing.extend(keys.filter(|path| !path.exists()).map(|path| {
-                format!(
-                    "the keyring {} that signs the distribution's packages is missing",
-                    printable_path(path)
-                )
-            }));
+            // A skeleton tree may bring another one.
+            let missing_key = request.repositories.missing_key();
+            missing.extend(
+                missing_key
+                    .filter(|_| config.skeleton_trees.is_empty())
+                    .map(|path| {
+                        format!(
+                            "the keyring {} that signs the distribution's packages is missing",
+                            printable_path(&path)
+                        )
+                    }),
+            );
         }
     }
     missing

@@ -1,0 +1,38 @@
+//! What dnf and zypper understand as a package.
+
+/// The longest name that is one.
+const LONGEST: usize = 256;
+
+/// Names, and what packages provide (`/usr/bin/x`, `pkgconfig(x)`), groups (`@x`, `pattern:x`) and
+/// patterns of names (`x-*`).
+///
+/// # Errors
+/// What is expected, for people.
+pub(super) fn installed(name: &str) -> Result<(), String> {
+    check(name, "@/*_", "*?^@/()[],")
+}
+
+/// Names and patterns of names.
+///
+/// # Errors
+/// What is expected, for people.
+pub(super) fn removed(name: &str) -> Result<(), String> {
+    check(name, "*_", "*?^")
+}
+
+fn check(name: &str, first: &str, more: &str) -> Result<(), String> {
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric() || first.contains(c));
+    let fits = |c: char| c.is_ascii_alphanumeric() || "+-._:=~".contains(c) || more.contains(c);
+    if starts_well && name.chars().all(fits) && name.len() <= LONGEST && !is_file(name) {
+        return Ok(());
+    }
+    let more: String = more.chars().flat_map(|c| [' ', c]).collect();
+    Err(format!(
+        "letters, digits and + - . _ : = ~{more} are allowed, and no files"
+    ))
+}
+
+/// Whether package managers would install this file of the host, or of the network, itself.
+fn is_file(name: &str) -> bool {
+    name.contains("://") || name.to_ascii_lowercase().ends_with(".rpm") || name.contains("/../")
+}

@@ -1,0 +1,78 @@
+//! pacman's configuration for a tree: nothing of the host's counts.
+
+use std::fmt::Write as _;
+
+use super::{TREE, WORK};
+use crate::distro::{PacmanRepositories, location};
+use crate::installer::confined::CACHE;
+use crate::installer::{InstallError, Request};
+
+/// Documentation; licences are elsewhere, in usr/share/licenses.
+const DOCUMENTATION: [&str; 8] = [
+    "usr/share/doc/*",
+    "usr/share/gtk-doc/*",
+    "usr/share/help/*",
+    "usr/share/info/*",
+    "usr/share/man/*",
+    "usr/share/omf/*",
+    "usr/share/gnome/help/*",
+    // As everywhere: who redistributes a program must give its terms.
+    "!usr/share/doc/*/[Cc][Oo][Pp][Yy]*",
+];
+
+/// What any use of pacman on a tree needs. Downloads are made as root: the user that newer releases
+/// know for it may not enter the directories of the build.
+fn options() -> String {
+    format!(
+        "[options]\n\
+         RootDir = {TREE}\n\
+         DBPath = {TREE}/var/lib/pacman/\n\
+         CacheDir = {CACHE}/\n\
+         HookDir = {TREE}/etc/pacman.d/hooks/\n\
+         GPGDir = {WORK}/gnupg/\n\
+         LogFile = {WORK}/pacman.log\n"
+    )
+}
+
+/// The configuration for removing packages.
+pub(super) fn for_removal() -> String {
+    options()
+}
+
+/// The configuration for installing; `servers` are pairs of a repository and its address as pacman
+/// sees it.
+///
+/// # Errors
+/// When something cannot be a value there.
+pub(super) fn text(
+    request: &Request,
+    pacman: &PacmanRepositories,
+    servers: &[(String, String)],
+) -> Result<String, InstallError> {
+    let mut text = options();
+    // As in Arch's own configuration: packages must be signed, and databases if they are.
+    let level = if pacman.check_keys {
+        "Required DatabaseOptional"
+    } else {
+        "Never"
+    };
+    let _ = writeln!(text, "SigLevel = {level}");
+    let _ = writeln!(text, "Architecture = {}", request.architecture);
+    text.push_str("ParallelDownloads = 5\n");
+    if !request.with_docs {
+        let _ = writeln!(text, "NoExtract = {}", DOCUMENTATION.join(" "));
+    }
+    if !request.excluded.is_empty() {
+        let _ = writeln!(text, "IgnorePkg = {}", request.excluded.join(" "));
+    }
+    for (name, server) in servers {
+        if !location::is_one_word(server) {
+            return Err(InstallError::Address {
+                manager: "pacman",
+                address: server.escape_debug().to_string(),
+            });
+        }
+        let _ = write!(text, "\n[{name}]\nServer = {server}\n");
+    }
+    Ok(text)
+}

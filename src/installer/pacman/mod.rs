@@ -1,0 +1,233 @@
+//! Arch Linux through pacman.
+
+mod conf;
+mod hints;
+mod keyring;
+
+use std::path::Path;
+
+use self::hints::explain;
+use super::confined::{Confined, TREE, WORK};
+use super::{InstallError, Installer, Request, Site, cache, escapes};
+use crate::distro::{PacmanRepositories, Repositories};
+use crate::host::{Command, CommandError, Host, Stdout};
+use crate::tree::Root;
+
+/// Where the tree has pacman's database.
+const DATABASE: &str = "var/lib/pacman";
+/// Servers that pacman in the image asks; the package pacman-mirrorlist has a list with none chosen.
+const MIRRORS: &str = "etc/pacman.d/mirrorlist";
+const LOCALE: &str = "etc/locale.conf";
+const FAILED: &str = "installing packages failed";
+const REFRESH: [&str; 2] = ["--sync", "--refresh"];
+const INSTALL: [&str; 3] = ["--sync", "--sysupgrade", "--needed"];
+const ALL_AT_ONCE: [&str; 4] = ["--sync", "--sysupgrade", "--needed", "--refresh"];
+
+/// Installs with the host's pacman.
+#[derive(Clone, Copy, Debug)]
+pub struct Pacman;
+
+impl Installer for Pacman {
+    fn name(&self) -> &'static str {
+        "pacman"
+    }
+
+    fn tools(&self) -> &'static [&'static str] {
+        &["pacman", "pacman-key", "gpg", "systemd-nspawn"]
+    }
+
+    fn prepare(&self, _request: &Request, _root: &Path) -> Result<(), InstallError> {
+        // The package filesystem brings all that must be there.
+        Ok(())
+    }
+
+    fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+        escapes::refuse(&site.root)?;
+        work(request, site, host)?;
+        finish(repositories(request)?, &Root::open(&site.root)?)
+    }
+
+    fn add(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+        work(request, site, host)
+    }
+
+    fn identity(&self, host: &Host) -> Result<Vec<(String, String)>, InstallError> {
+        let command = Command::new("pacman")
+            .arg("--version")
+            .stdout(Stdout::Capture);
+        let output = host
+            .run(command)
+            .map_err(|e| explain("asking pacman for its version failed", None, e))?;
+        // The version is in the middle of a drawing.
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let version = text.find("Pacman v").map_or("", |at| &text[at..]);
+        let version = version.lines().next().unwrap_or("").trim();
+        Ok(vec![("pacman".to_owned(), version.to_owned())])
+    }
+
+    fn commands(
+        &self,
+        request: &Request,
+        _site: &Site,
+        _filled: bool,
+    ) -> Result<Vec<Command>, InstallError> {
+        let pacman =
+            |words: &[&str], names: &[String]| Command::new("pacman").args(arguments(words, names));
+        Ok(if request.excluded.is_empty() {
+            vec![pacman(&ALL_AT_ONCE, &request.packages)]
+        } else {
+            vec![pacman(&REFRESH, &[]), pacman(&INSTALL, &request.packages)]
+        })
+    }
+
+    fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
+        let place = Confined::new(site, "pacman", None)?;
+        place.write("remove.conf", &conf::for_removal())?;
+        let config = format!("--config={WORK}/remove.conf");
+        let words = [
+            "--noconfirm",
+            "--noprogressbar",
+            "--remove",
+            "--recursive",
+            "--nosave",
+            "--",
+        ];
+        let words = std::iter::once(config)
+            .chain(words.map(str::to_owned))
+            .chain(packages.iter().cloned());
+        host.run(place.command("pacman", words, host)?)
+            .map_err(|e| explain("removing packages failed", None, e))?;
+        Ok(())
+    }
+}
+
+fn repositories(request: &Request) -> Result<&PacmanRepositories, InstallError> {
+    match &request.repositories {
+        Repositories::Pacman(pacman) => Ok(pacman),
+        _ => Err(request.other_kind("pacman")),
+    }
+}
+
+/// pacman's words, as it gets them in its container.
+fn arguments(words: &[&str], names: &[String]) -> Vec<String> {
+    let mut all = vec![format!("--config={WORK}/pacman.conf")];
+    all.extend(["--noconfirm", "--noprogressbar"].map(str::to_owned));
+    all.extend(words.iter().map(|word| (*word).to_owned()));
+    all.push("--".to_owned());
+    all.extend(names.iter().cloned());
+    all
+}
+
+/// Fills an empty tree, or adds to a filled one, which is brought up to date then: packages of a
+/// rolling distribution fit together only as of one day.
+fn work(request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+    let pacman = repositories(request)?;
+    let _lock = cache::lock(request, host)?;
+    Root::open(&site.root)?.create_dir_all(DATABASE, 0o755)?;
+    let mut place = Confined::new(site, "pacman", request.cache.as_deref())?;
+    if pacman.check_keys {
+        keyring::prepare(pacman, site, &mut place, host)?;
+    }
+    let servers: Vec<(String, String)> = pacman
+        .repositories
+        .iter()
+        .map(|repository| (repository.name.clone(), place.address(&repository.server)))
+        .collect();
+    place.write("pacman.conf", &conf::text(request, pacman, &servers)?)?;
+    let run = |words: &[&str], names: &[String], capture: bool| {
+        let mut command = place.command("pacman", arguments(words, names), host)?;
+        if capture {
+            command = command.stdout(Stdout::Capture);
+        }
+        let text = |e| explain(FAILED, Some(request), e);
+        let output = host.run(command).map_err(text)?;
+        Ok::<String, InstallError>(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    if request.excluded.is_empty() {
+        run(&ALL_AT_ONCE, &request.packages, false)?;
+        return Ok(());
+    }
+    run(&REFRESH, &[], false)?;
+    let groups = run(&["--sync", "--groups", "--groups"], &[], true).or_else(no_groups)?;
+    let packages = without_excluded(request, &groups);
+    // What was taken out is avoided where something else can stand in; where nothing can, pacman
+    // would install it all the same.
+    let words = [&INSTALL[..], &["--print", "--print-format", "%n"]].concat();
+    // When it fails, what it said went with the list.
+    let chosen = match run(&words, &packages, true) {
+        Err(error) => return run(&words, &packages, false).and(Err(error)),
+        Ok(chosen) => chosen,
+    };
+    if let Some(name) = chosen
+        .lines()
+        .find(|name| request.excluded.iter().any(|e| e == name))
+    {
+        return Err(InstallError::Excluded {
+            package: name.to_owned(),
+        });
+    }
+    run(&INSTALL, &packages, false)?;
+    Ok(())
+}
+
+/// pacman fails when there is no group at all.
+fn no_groups(error: InstallError) -> Result<String, InstallError> {
+    match error {
+        InstallError::Command {
+            source: CommandError::Failed { code: Some(1), .. },
+            ..
+        } => Ok(String::new()),
+        other => Err(other),
+    }
+}
+
+/// What was asked for, with groups that have excluded members taken apart. `groups` has lines of a
+/// group and a member.
+fn without_excluded(request: &Request, groups: &str) -> Vec<String> {
+    let members = |group: &str| -> Vec<&str> {
+        let pairs = groups.lines().filter_map(|line| line.split_once(' '));
+        pairs
+            .filter(|(name, _)| *name == group)
+            .map(|(_, member)| member.trim())
+            .collect()
+    };
+    let excluded = |name: &str| request.excluded.iter().any(|e| e == name);
+    let mut packages = Vec::new();
+    for name in &request.packages {
+        let members = members(name);
+        if members.iter().any(|member| excluded(member)) {
+            let rest = members.into_iter().filter(|member| !excluded(member));
+            packages.extend(rest.map(str::to_owned));
+        } else {
+            packages.push(name.clone());
+        }
+    }
+    packages.sort();
+    packages.dedup();
+    packages
+}
+
+/// Sets up what the image needs to go on by itself.
+fn finish(pacman: &PacmanRepositories, root: &Root) -> Result<(), InstallError> {
+    if !root.exists(LOCALE)? {
+        // Compiled into glibc, for programs in every language.
+        root.write(LOCALE, "LANG=C.UTF-8\n", 0o644)?;
+    }
+    let Some(server) = &pacman.image_server else {
+        return Ok(());
+    };
+    let list = root.read_if_present(MIRRORS)?;
+    let has_server = |text: &Vec<u8>| {
+        let text = String::from_utf8_lossy(text);
+        text.lines()
+            .any(|line| line.trim_start().starts_with("Server"))
+    };
+    // Skeleton files may have chosen servers.
+    if root.exists("etc/pacman.conf")? && !list.as_ref().is_some_and(has_server) {
+        root.write(MIRRORS, format!("Server = {server}\n"), 0o644)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! pacman's command lines and configuration, by the recording runner.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::config::values::Distribution;
+use crate::distro::PacmanRepository;
+use crate::host::{Cancel, Quiet, Recorder};
+
+fn request() -> Request {
+    Request {
+        distribution: Distribution::Arch,
+        release: "rolling".into(),
+        architecture: "x86_64".into(),
+        packages: vec!["base".into(), "tools".into()],
+        excluded: Vec::new(),
+        repositories: Repositories::Pacman(PacmanRepositories {
+            repositories: vec![PacmanRepository {
+                name: "core".into(),
+                server: "http://m/$repo/os/$arch".into(),
+            }],
+            image_server: Some("http://m/$repo/os/$arch".into()),
+            keyring: "archlinux",
+            key_files: Vec::new(),
+            check_keys: false,
+        }),
+        with_docs: false,
+        with_changelogs: false,
+        skip_initrds: false,
+        cache: None,
+    }
+}
+
+struct Place {
+    _directory: tempfile::TempDir,
+    site: Site,
+    recorder: Arc<Recorder>,
+    host: Host,
+}
+
+fn place() -> Place {
+    let directory = tempfile::tempdir().unwrap();
+    let site = Site {
+        root: directory.path().join("tree"),
+        scratch: directory.path().join("scratch"),
+    };
+    for path in [&site.root, &site.scratch] {
+        std::fs::create_dir(path).unwrap();
+    }
+    let recorder = Arc::new(Recorder::default());
+    let host = Host::new(recorder.clone(), Arc::new(Quiet), Cancel::default());
+    Place {
+        _directory: directory,
+        site,
+        recorder,
+        host,
+    }
+}
+
+fn conf(place: &Place) -> String {
+    std::fs::read_to_string(place.site.scratch.join("pacman/pacman.conf")).unwrap()
+}
+
+#[test]
+fn one_command_refreshes_and_installs() {
+    let place = place();
+    Pacman
+        .install(&request(), &place.site, &place.host)
+        .unwrap();
+    let lines = place.recorder.lines();
+    assert_eq!(lines.len(), 1);
+    assert!(
+        lines[0].ends_with(
+            "pacman --config=/run/mkosi/work/pacman.conf --noconfirm --noprogressbar --sync \
+             --sysupgrade --needed --refresh -- base tools"
+        ),
+        "{lines:?}"
+    );
+    let shown = Pacman.commands(&request(), &place.site, false).unwrap();
+    assert!(lines[0].ends_with(&shown[0].to_string()), "{shown:?}");
+    let conf = conf(&place);
+    for line in [
+        "RootDir = /run/mkosi/tree",
+        "HookDir = /run/mkosi/tree/etc/pacman.d/hooks/",
+        "SigLevel = Never",
+        "Architecture = x86_64",
+        "[core]",
+        "Server = http://m/$repo/os/$arch",
+    ] {
+        assert!(conf.lines().any(|l| l == line), "{line} is not in {conf}");
+    }
+    assert!(conf.contains("NoExtract = usr/share/doc/*"), "{conf}");
+    let locale = std::fs::read_to_string(place.site.root.join("etc/locale.conf")).unwrap();
+    assert_eq!(locale, "LANG=C.UTF-8\n");
+}
+
+#[test]
+fn signatures_are_required_and_keys_come_from_host_or_tree() {
+    let place = place();
+    let mut request = request();
+    if let Repositories::Pacman(pacman) = &mut request.repositories {
+        pacman.check_keys = true;
+    }
+    let error = Pacman
+        .install(&request, &place.site, &place.host)
+        .unwrap_err();
+    assert!(error.to_string().contains("archlinux-keyring"), "{error}");
+    let keyrings = place.site.root.join("usr/share/pacman/keyrings");
+    std::fs::create_dir_all(&keyrings).unwrap();
+    for name in ["mine.gpg", "mine-trusted", "--evil.gpg", "README"] {
+        std::fs::write(keyrings.join(name), "").unwrap();
+    }
+    Pacman.install(&request, &place.site, &place.host).unwrap();
+    let lines = place.recorder.lines();
+    assert!(lines[0].ends_with(" --populate mine"), "{lines:?}");
+    assert!(conf(&place).contains("\nSigLevel = Required DatabaseOptional\n"));
+}
+
+#[test]
+fn what_was_taken_out_is_not_installed() {
+    let mut request = request();
+    request.packages = vec!["base".into(), "desktop".into()];
+    request.excluded = vec!["bloat".into()];
+    let groups = "desktop bloat\ndesktop panel\nother bloat\n";
+
+    let good = place();
+    good.recorder
+        .answer("--groups", groups)
+        .answer("--print-format", "base\npanel\n");
+    Pacman.install(&request, &good.site, &good.host).unwrap();
+    let last = good.recorder.lines().pop().unwrap();
+    assert!(last.ends_with("--needed -- base panel"), "{last}");
+    assert!(conf(&good).contains("\nIgnorePkg = bloat\n"));
+
+    let bad = place();
+    bad.recorder
+        .answer("--groups", groups)
+        .answer("--print-format", "base\nbloat\n");
+    let error = Pacman.install(&request, &bad.site, &bad.host).unwrap_err();
+    assert!(error.to_string().contains("!bloat"), "{error}");
+}
+
+#[test]
+fn an_address_cannot_bring_options_in() {
+    let place = place();
+    let mut request = request();
+    if let Repositories::Pacman(pacman) = &mut request.repositories {
+        pacman.repositories[0].server = "http://m\nSigLevel = Never".into();
+    }
+    let error = Pacman
+        .install(&request, &place.site, &place.host)
+        .unwrap_err();
+    assert!(error.to_string().contains("one word"), "{error}");
+    assert!(place.recorder.lines().is_empty());
+}
+
+#[test]
+fn the_image_gets_the_mirror_unless_it_has_one() {
+    for (list, expected) in [
+        (
+            Some("#Server = http://x\n"),
+            "Server = http://m/$repo/os/$arch\n",
+        ),
+        (Some("Server = http://own\n"), "Server = http://own\n"),
+        (None, "Server = http://m/$repo/os/$arch\n"),
+    ] {
+        let place = place();
+        let root = Root::open(&place.site.root).unwrap();
+        root.write("etc/pacman.conf", "", 0o644).unwrap();
+        if let Some(list) = list {
+            root.write(MIRRORS, list, 0o644).unwrap();
+        }
+        Pacman
+            .install(&request(), &place.site, &place.host)
+            .unwrap();
+        assert_eq!(root.read(MIRRORS).unwrap(), expected.as_bytes());
+    }
+}
+
+#[test]
+fn the_version_is_found_in_the_drawing() {
+    let place = place();
+    let drawing = "\n .--.                  Pacman v6.0.2 - libalpm v13.0.2\n/ _.-' .-.\n";
+    place.recorder.answer("--version", drawing);
+    let identity = Pacman.identity(&place.host).unwrap();
+    assert_eq!(identity[0].1, "Pacman v6.0.2 - libalpm v13.0.2");
+}
