@@ -67,7 +67,7 @@ fn setting(text: &mut String, row: &Row, defaults: &Config, width: usize) {
 }
 
 /// `, default: X`, unless nothing is set by default.
-fn default_of(row: &Row, defaults: &Config) -> String {
+pub(super) fn default_of(row: &Row, defaults: &Config) -> String {
     if !row.spec.default_text.is_empty() {
         return format!(", default: {}", row.spec.default_text);
     }

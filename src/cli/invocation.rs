@@ -37,6 +37,8 @@ keywords! {
         Modes = "modes",
         /// Makes a key to sign with.
         Genkey = "genkey",
+        /// Makes a shell complete command lines.
+        Completion = "completion",
         /// Explains the command line.
         Help = "help",
         /// Prints the version; has no word of its own but `--version`.
@@ -93,6 +95,10 @@ impl Verb {
             Self::Modes,
             "record: note the modes of the trees' files, which git does not keep; apply: set them",
         ),
+        (
+            Self::Completion,
+            "Print what makes a shell complete this program's command lines: bash, zsh, fish or elvish",
+        ),
         (Self::Help, "Print this text"),
     ];
 
@@ -108,6 +114,7 @@ impl Verb {
                 | Self::Secret
                 | Self::Secrets
                 | Self::Modes
+                | Self::Completion
         )
     }
 }

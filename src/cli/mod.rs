@@ -1,10 +1,12 @@
 //! The command line: flags from the settings table, verbs, and the options that are no settings.
 
 mod command;
+pub mod completion;
 mod error;
 mod help;
 mod invocation;
 mod makeimg;
+pub mod man;
 mod options;
 mod parse;
 

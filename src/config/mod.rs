@@ -6,6 +6,7 @@
 
 pub mod ini;
 pub mod message;
+pub mod samples;
 pub mod suggest;
 pub mod summary;
 pub mod values;

@@ -83,6 +83,14 @@ impl Facts for Alpine {
         }
     }
 
+    fn releases(&self) -> Vec<String> {
+        (OLDEST..=NEWEST)
+            .rev()
+            .map(|minor| format!("3.{minor}"))
+            .chain([EDGE.to_owned()])
+            .collect()
+    }
+
     fn architecture(
         &self,
         release: &str,

@@ -40,6 +40,10 @@ impl Facts for Arch {
         }
     }
 
+    fn releases(&self) -> Vec<String> {
+        vec![DEFAULT_RELEASE.to_owned()]
+    }
+
     fn architecture(
         &self,
         _release: &str,

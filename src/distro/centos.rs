@@ -88,6 +88,13 @@ impl Facts for Centos {
             })
     }
 
+    fn releases(&self) -> Vec<String> {
+        RELEASES
+            .iter()
+            .map(|release| release.name.to_owned())
+            .collect()
+    }
+
     fn architecture(
         &self,
         release: &str,

@@ -25,6 +25,10 @@ impl Facts for Clear {
         ))
     }
 
+    fn releases(&self) -> Vec<String> {
+        vec![DEFAULT_RELEASE.to_owned()]
+    }
+
     fn architecture(
         &self,
         _release: &str,

@@ -145,6 +145,13 @@ impl Facts for Debian {
         codename(name).map(str::to_owned)
     }
 
+    fn releases(&self) -> Vec<String> {
+        RELEASES
+            .iter()
+            .map(|release| release.name.to_owned())
+            .collect()
+    }
+
     fn architecture(
         &self,
         release: &str,

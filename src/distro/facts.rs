@@ -11,6 +11,9 @@ pub trait Facts: Sync {
     /// The releases that there are, for people.
     fn release(&self, name: &str) -> Result<String, String>;
 
+    /// Every release that there is, by the name that [`Facts::release`] gives it.
+    fn releases(&self) -> Vec<String>;
+
     /// The distribution's own name of an architecture.
     ///
     /// # Errors

@@ -38,6 +38,14 @@ impl Facts for Fedora {
         Err(format!("{RAWHIDE} and {NEWEST} to {OLDEST}"))
     }
 
+    fn releases(&self) -> Vec<String> {
+        (OLDEST..=NEWEST)
+            .rev()
+            .map(|number: u32| number.to_string())
+            .chain([RAWHIDE.to_owned()])
+            .collect()
+    }
+
     fn architecture(
         &self,
         release: &str,

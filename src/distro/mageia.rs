@@ -25,6 +25,10 @@ impl Facts for Mageia {
         Err(RELEASES.join(", "))
     }
 
+    fn releases(&self) -> Vec<String> {
+        RELEASES.iter().map(|name| (*name).to_owned()).collect()
+    }
+
     fn architecture(
         &self,
         release: &str,

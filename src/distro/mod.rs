@@ -47,6 +47,13 @@ pub fn facts(distribution: Distribution) -> &'static dyn Facts {
     }
 }
 
+/// The releases of all distributions that can be built, by the names that [`Facts::release`] gives them.
+#[must_use]
+pub fn releases() -> Vec<String> {
+    let all = Distribution::ALL.iter().map(|name| facts(*name));
+    all.flat_map(Facts::releases).collect()
+}
+
 /// The release that is installed when none is named and the host runs another distribution.
 #[must_use]
 pub const fn default_release(distribution: Distribution) -> &'static str {

@@ -42,6 +42,14 @@ impl Facts for Opensuse {
         Err(format!("{TUMBLEWEED}, {}", LEAPS.join(", ")))
     }
 
+    fn releases(&self) -> Vec<String> {
+        LEAPS
+            .iter()
+            .chain([&TUMBLEWEED])
+            .map(|name| (*name).to_owned())
+            .collect()
+    }
+
     fn architecture(
         &self,
         release: &str,

@@ -159,6 +159,13 @@ impl Facts for Ubuntu {
         })
     }
 
+    fn releases(&self) -> Vec<String> {
+        RELEASES
+            .iter()
+            .map(|release| release.name.to_owned())
+            .collect()
+    }
+
     fn architecture(
         &self,
         release: &str,

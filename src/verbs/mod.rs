@@ -4,6 +4,7 @@ pub mod all;
 pub mod boot;
 pub mod build;
 pub mod clean;
+mod completion;
 mod error;
 pub mod exit;
 pub mod genkey;
@@ -60,6 +61,7 @@ fn run(invocation: &Invocation) -> u8 {
         Verb::Version => {
             return terminal::answer(concat!("mkosi ", env!("CARGO_PKG_VERSION"), "\n"));
         }
+        Verb::Completion => return completion::run(&invocation.arguments),
         _ => {}
     }
     if let (Verb::Secret, Some(socket)) = (invocation.verb, secrets::socket()) {
