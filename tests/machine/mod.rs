@@ -36,6 +36,13 @@ say firmware "$(test -d /sys/firmware/efi && echo uefi || echo bios)"
 say secure "$(od -An -tu1 -j4 /sys/firmware/efi/efivars/SecureBoot-* 2>/dev/null | tr -d ' ')"
 say machine-id "$(cat /etc/machine-id)"
 say processors "$(nproc)"
+if [ -e /etc/systemd/system/serial-getty@.service.d/autologin.conf ]; then
+    # Logging in takes a while on a busy machine, and nothing waits for it.
+    for second in $(seq 60); do
+        [ -z "$(who)" ] || break
+        sleep 1
+    done
+fi
 say who "$(who | cut -d' ' -f1 | sort -u)"
 say home "$(cat /home/marker 2>/dev/null)"
 say srv "$(cat /srv/marker 2>/dev/null)"
