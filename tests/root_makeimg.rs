@@ -224,9 +224,9 @@ fn an_imgbuild_is_checked_before_work_begins() {
     with("imgname=x\ntarget=debian\nformat='raw 8G msdos ext4'\n")
         .exits(2)
         .says("IMGBUILD:3: format=raw 8G msdos ext4: images have a GUID partition table");
-    with("imgname=x\ntarget=arch\nformat=dir\n")
+    with("imgname=x\ntarget=plan9\nformat=dir\n")
         .exits(2)
-        .says("IMGBUILD:2: Distribution=arch");
+        .says("IMGBUILD:2: target=plan9");
     with("imgname=x\ntarget=debian\nformat=dir\nfi\n")
         .exits(2)
         .says("Syntax error");

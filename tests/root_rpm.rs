@@ -367,6 +367,44 @@ fn root_packages_that_nobody_vouches_for_are_refused() {
     }
 }
 
+#[test]
+fn root_repository_files_of_the_project_count() {
+    let all = repositories();
+    let mirror = all.join("mirror").display().to_string();
+    let file = |name: &str, key: &str, enabled: u8| {
+        let all = all.display();
+        format!(
+            "[more]\nname=More\nbaseurl=file://{all}/{name}\nenabled={enabled}\ngpgcheck=0\n\
+             gpgkey=file://{all}/keys/{key}\n"
+        )
+    };
+    for of in [DNF, ZYPPER] {
+        let settings = "BasePackages=no\nPackages=hello foreign\n";
+        let project = project(of, "ours", &mirror, settings);
+        project.file("mkosi.reposdir/more.repo", file("foreign", "foreign", 0));
+        project.run(&["build"]).exits(1).says("foreign");
+        project.run(&["--repositories=more", "build"]).succeeds();
+        assert!(image(&project, "usr/share/foreign/foreign").is_some());
+        assert_clean(&project);
+        // What the file says about checking does not count.
+        project.file("mkosi.reposdir/more.repo", file("unsigned", "ours", 1));
+        let settings = fs::read_to_string(project.path().join("mkosi.default")).unwrap();
+        project.file(
+            "mkosi.default",
+            settings.replace("hello foreign", "unsigned"),
+        );
+        project
+            .run(&["-f", "build"])
+            .exits(1)
+            .says("mkosi.skeleton/etc/pki/rpm-gpg/");
+        project.file("mkosi.reposdir/more.repo", "[more]\nname=More\n");
+        project
+            .run(&["-f", "build"])
+            .exits(2)
+            .says("more.repo:1: [more] has none of baseurl, metalink and mirrorlist");
+    }
+}
+
 /// The program, on a host without zypper.
 fn without_zypper(project: &Project, arguments: &[&str]) -> Command {
     let script = format!(

@@ -42,11 +42,11 @@ settings! { (cx)
         => distribution("RepositoryKeyCheck", "repository-key-check");
     /// Use the repositories that the host uses
     use_host_repositories: bool = false
-        => distribution("UseHostRepositories", "use-host-repositories").later("the host's repositories");
+        => distribution("UseHostRepositories", "use-host-repositories");
     /// Directories with the repository files to use
     repository_directories: Vec<PathBuf> = Vec::new()
         => distribution("RepositoryDirectories", "repository-directory").also_flags(&["repository-directories"])
-            .auto(Auto::Directory("mkosi.reposdir")).later("repository files of the project");
+            .auto(Auto::Directory("mkosi.reposdir"));
 
     /// What kind of image to write
     format: Format = Format::GptExt4

@@ -56,7 +56,7 @@ pub fn unsupported(config: &Config) -> Vec<Unsupported> {
 #[cfg(test)]
 mod tests {
     use crate::config::testing::Fixture;
-    use crate::config::{ConfigError, unsupported};
+    use crate::config::unsupported;
 
     fn refused(fixture: &Fixture) -> Vec<&'static str> {
         unsupported(&fixture.config())
@@ -109,24 +109,5 @@ mod tests {
             let found = refused(&Fixture::new().args(args));
             assert_eq!(found, settings, "{args}");
         }
-    }
-
-    #[test]
-    fn files_of_the_project_are_refused_by_name() {
-        let fixture = Fixture::new().directory("p/mkosi.reposdir");
-        let config = fixture.config();
-        let messages: Vec<_> = unsupported(&config)
-            .into_iter()
-            .map(|unsupported| ConfigError::from(unsupported).to_string())
-            .collect();
-        assert_eq!(messages.len(), 1);
-        assert!(
-            messages[0].starts_with("mkosi.reposdir: RepositoryDirectories=/"),
-            "{messages:?}"
-        );
-        assert!(
-            messages[0].ends_with("this version does not support repository files of the project"),
-            "{messages:?}"
-        );
     }
 }

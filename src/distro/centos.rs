@@ -185,6 +185,10 @@ impl Facts for Centos {
         rpm_names::removed(name)
     }
 
+    fn has_repository_files(&self) -> bool {
+        true
+    }
+
     fn repositories(&self, wanted: &Wanted<'_>) -> Repositories {
         let number = number(wanted.release);
         let database = RpmDatabase {

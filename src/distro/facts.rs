@@ -62,6 +62,11 @@ pub trait Facts: Sync {
         Ok(())
     }
 
+    /// Whether repositories stand in `*.repo` files.
+    fn has_repository_files(&self) -> bool {
+        false
+    }
+
     /// Whether something that can be installed may have this name: it is handed to a package manager
     /// that runs as root, so nothing may pass for an option, a file of this host or several names.
     ///

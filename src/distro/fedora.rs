@@ -131,6 +131,10 @@ impl Facts for Fedora {
         rpm_names::removed(name)
     }
 
+    fn has_repository_files(&self) -> bool {
+        true
+    }
+
     fn repositories(&self, wanted: &Wanted<'_>) -> Repositories {
         let number = number(wanted.release);
         // https://fedoraproject.org/wiki/Changes/RelocateRPMToUsr and .../Sqlite_Rpmdb

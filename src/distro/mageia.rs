@@ -94,6 +94,10 @@ impl Facts for Mageia {
         rpm_names::removed(name)
     }
 
+    fn has_repository_files(&self) -> bool {
+        true
+    }
+
     fn repositories(&self, wanted: &Wanted<'_>) -> Repositories {
         let database = RpmDatabase {
             path: RpmDatabase::OLD_PATH,

@@ -18,6 +18,7 @@ mod pacman_repositories;
 mod repository;
 pub mod rpm;
 mod rpm_boot;
+pub mod rpm_files;
 mod rpm_names;
 mod swupd_content;
 

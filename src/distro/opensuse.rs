@@ -143,6 +143,10 @@ impl Facts for Opensuse {
         rpm_names::removed(name)
     }
 
+    fn has_repository_files(&self) -> bool {
+        true
+    }
+
     fn repositories(&self, wanted: &Wanted<'_>) -> Repositories {
         let database = RpmDatabase {
             path: if number(wanted.release) >= (15, 3) {

@@ -85,7 +85,7 @@ pub struct RpmKey {
     pub name: String,
     /// The file, if the host has it.
     pub file: Option<PathBuf>,
-    /// Where the distribution publishes it, over https.
+    /// Where it is published, over https; empty if nowhere.
     pub url: String,
 }
 

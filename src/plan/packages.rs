@@ -1,9 +1,13 @@
 //! Which packages, from where.
 
+use std::path::PathBuf;
+
 use super::PlanError;
 use crate::config::Config;
 use crate::config::values::{BasePackages, BootProtocol, ManifestFormat};
-use crate::distro::{self, AptRepositories, Boots, Facts, MergedUsr, Repositories, Wanted};
+use crate::distro::{
+    self, AptRepositories, Boots, Facts, MergedUsr, Repositories, Wanted, rpm_files,
+};
 use crate::installer::Request;
 
 /// What the package manager is asked for.
@@ -118,12 +122,14 @@ fn base_request(
     packages.retain(|name| !excluded.contains(name));
     packages.sort();
     packages.dedup();
+    let listed = listed_repositories(config, facts, errors)?;
+    let additional = rpm_files::unexplained(&config.repositories, &listed);
     let wanted = Wanted {
         release: &release,
         architecture,
         mirror: config.mirror.as_deref(),
         local_mirror: config.local_mirror.as_deref(),
-        additional: &config.repositories,
+        additional: &additional,
         check_keys: config.repository_key_check,
     };
     if let Err(problem) = facts.check_repositories(&wanted) {
@@ -132,7 +138,10 @@ fn base_request(
             problem,
         });
     }
-    let repositories = facts.repositories(&wanted);
+    let mut repositories = facts.repositories(&wanted);
+    if let Repositories::Rpm(rpm) = &mut repositories {
+        rpm_files::add(rpm, listed, &config.repositories, &wanted);
+    }
     for (name, what) in named(&packages, &excluded) {
         check_name(facts, "Packages", name, what, errors);
     }
@@ -151,6 +160,46 @@ fn base_request(
         skip_initrds: config.bootable,
         cache: config.cache.clone(),
     })
+}
+
+/// The repositories in files: the project's, and the host's where they are asked for.
+fn listed_repositories(
+    config: &Config,
+    facts: &dyn Facts,
+    errors: &mut Vec<PlanError>,
+) -> Option<Vec<rpm_files::Listed>> {
+    let mut directories = config.repository_directories.clone();
+    if config.use_host_repositories {
+        let host = rpm_files::HOST_DIRECTORIES.map(PathBuf::from);
+        directories.extend(host.into_iter().filter(|path| path.is_dir()));
+    }
+    let setting = if config.use_host_repositories {
+        "UseHostRepositories"
+    } else {
+        "RepositoryDirectories"
+    };
+    if directories.is_empty() && !config.use_host_repositories {
+        return Some(Vec::new());
+    }
+    let problem = if !facts.has_repository_files() {
+        format!(
+            "{} has no repository files of the form that is read here (*.repo); use Repositories= or \
+             files in mkosi.skeleton/",
+            config.distribution.shown()
+        )
+    } else if directories.is_empty() {
+        format!(
+            "this host has no repositories to use: neither {} is there",
+            rpm_files::HOST_DIRECTORIES.join(" nor ")
+        )
+    } else {
+        match rpm_files::read(&directories, config.repository_key_check) {
+            Ok(listed) => return Some(listed),
+            Err(problem) => problem,
+        }
+    };
+    errors.push(PlanError::Setting { setting, problem });
+    None
 }
 
 /// What the distribution calls the release and the architecture.

@@ -113,7 +113,7 @@ fn named(
         return Ok(());
     }
     let mut fetched: Vec<&str> = Vec::new();
-    for key in &source.keys {
+    for key in source.keys.iter().filter(|key| !key.url.is_empty()) {
         if fetched.contains(&key.url.as_str()) {
             continue;
         }
