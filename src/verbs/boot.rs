@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 use super::stacked::Stacked;
@@ -151,6 +151,10 @@ fn run_isolated(
         .arg(option("--directory=", root.as_os_str()));
     for part in attached.iter().flat_map(AttachedImage::apart) {
         command = command.arg(bind(part));
+    }
+    if run == Run::Shell && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        // Else the container has a terminal that nothing is ever typed on: a shell would wait for ever.
+        command = command.arg("--console=pipe");
     }
     if config.read_only && run == Run::Shell && !root.join("etc/resolv.conf").exists() {
         // It could not be made for the host's name servers.
