@@ -13,6 +13,9 @@ use super::{RpmRepositories, Wanted};
 /// Where hosts have theirs: dnf's and zypper's.
 pub const HOST_DIRECTORIES: [&str; 2] = ["/etc/yum.repos.d", "/etc/zypp/repos.d"];
 
+/// Names and values of a section, in the order in which they stand.
+type Values = Vec<(String, String)>;
+
 /// A repository in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
@@ -57,7 +60,7 @@ fn shown(path: &Path) -> String {
 
 /// Everything in one file; the error begins with the number of its line.
 fn parse(text: &str, check_keys: bool) -> Result<Vec<Listed>, String> {
-    let mut sections: Vec<(usize, String, Vec<(String, String)>)> = Vec::new();
+    let mut sections: Vec<(usize, String, Values)> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let trimmed = line.trim();
         if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
