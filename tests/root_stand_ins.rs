@@ -15,7 +15,7 @@ const APK: &str = r#"#!/bin/sh
 set -e
 if [ "$1" = --version ]; then echo "apk-tools 3.0.3, compiled for x86_64."; exit; fi
 tree=/run/mkosi/tree
-{ echo "$@"; cat /run/mkosi/work/repositories; ls /run/mkosi/work/keys; } >>$tree/noted
+{ echo "$@"; cat /run/mkosi/manager/repositories; ls /run/mkosi/manager/keys; } >>$tree/noted
 cat /run/mkosi/mirrors/*/content >>$tree/noted
 case " $* " in *" nosuch "*)
     echo "ERROR: unable to select packages:"; echo "  nosuch (no such package):"
@@ -40,7 +40,7 @@ const SWUPD: &str = r#"#!/bin/sh
 set -e
 if [ "$1" = --version ]; then echo "swupd 5.0.0"; exit; fi
 tree=/run/mkosi/tree
-{ echo "$@"; cat /run/mkosi/work/certificate.pem; } >>$tree/noted
+{ echo "$@"; cat /run/mkosi/manager/certificate.pem; } >>$tree/noted
 mkdir -p $tree/usr/share/clear/bundles $tree/usr/lib
 touch $tree/usr/share/clear/bundles/os-core $tree/usr/share/clear/bundles/.MoM
 printf 'ID=clear-linux-os\nVERSION_ID=43760\n' >$tree/usr/lib/os-release
@@ -97,8 +97,8 @@ fn root_stand_ins_alpine() {
     let tree = project.path().join("image");
     assert_eq!(
         read(&tree, "noted"),
-        "--root=/run/mkosi/tree --repositories-file=/run/mkosi/work/repositories \
-         --keys-dir=/run/mkosi/work/keys --cache-dir=/run/mkosi/cache --no-progress --arch=x86_64 \
+        "--root=/run/mkosi/tree --repositories-file=/run/mkosi/manager/repositories \
+         --keys-dir=/run/mkosi/manager/keys --cache-dir=/run/mkosi/cache --no-progress --arch=x86_64 \
          --update-cache --initdb add -- alpine-base curl nginx@edge !vim\n\
          /run/mkosi/mirrors/0\n@edge https://example.com/edge/main\nown.rsa.pub\nmirror\n"
     );
@@ -155,7 +155,7 @@ fn root_stand_ins_clear() {
         read(&tree, "noted"),
         "os-install --path=/run/mkosi/tree --statedir=/run/mkosi/cache --no-progress \
          --no-boot-update --yes --skip-optional --url=https://example.com/update \
-         --certpath=/run/mkosi/work/certificate.pem --version=43760 \
+         --certpath=/run/mkosi/manager/certificate.pem --version=43760 \
          --bundles=editors,os-core,os-core-update\ncertificate\n"
     );
     assert_eq!(

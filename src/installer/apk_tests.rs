@@ -64,8 +64,8 @@ fn the_command_line_is_complete() {
     let line = place.recorder.lines().pop().unwrap();
     assert!(
         line.ends_with(
-            "apk --root=/run/mkosi/tree --repositories-file=/run/mkosi/work/repositories \
-             --keys-dir=/run/mkosi/work/keys --cache-dir=/run/mkosi/cache --no-progress \
+            "apk --root=/run/mkosi/tree --repositories-file=/run/mkosi/manager/repositories \
+             --keys-dir=/run/mkosi/manager/keys --cache-dir=/run/mkosi/cache --no-progress \
              --arch=x86_64 --update-cache --initdb add -- alpine-base nginx=1.28.0-r0 '!vim'"
         ),
         "{line}"

@@ -16,7 +16,7 @@ use crate::host::{Command, Container, Host, shell_quote};
 /// The tree, as package managers see it.
 pub(super) const TREE: &str = "/run/mkosi/tree";
 /// The package manager's own directory.
-pub(super) const WORK: &str = "/run/mkosi/work";
+pub(super) const WORK: &str = "/run/mkosi/manager";
 /// What it downloads.
 pub(super) const CACHE: &str = "/run/mkosi/cache";
 /// Repositories on this host's disks.
@@ -63,7 +63,7 @@ const PROXIES: [&str; 5] = [
 /// Gives scripts of packages what they find in a running system. Modes as in Arch's filesystem.
 const SCRIPT: &str = r#"set -eu
 tree=/run/mkosi/tree
-. /run/mkosi/work/environment
+. /run/mkosi/manager/environment
 directory() {
     [ -d "$tree/$2" ] || mkdir -m "$1" "$tree/$2"
 }

@@ -264,7 +264,7 @@ mod tests {
             line.ends_with(
                 "swupd os-install --path=/run/mkosi/tree --statedir=/run/mkosi/cache --no-progress \
                  --no-boot-update --yes --skip-optional --allow-insecure-http \
-                 --url=http://m/update --certpath=/run/mkosi/work/certificate.pem \
+                 --url=http://m/update --certpath=/run/mkosi/manager/certificate.pem \
                  --version=latest --bundles=os-core,editors"
             ),
             "{line}"

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use super::lacking::lacking;
 use super::{VerbError, exit, passphrase, plan_context, terminal};
 use crate::boot::check_pair;
 use crate::cli::{self, Globals};
@@ -18,8 +19,8 @@ use crate::engine::{
     self, Artifact, Build, Caching, Display, Durability, Progress, PublishOptions,
 };
 use crate::host::{
-    Host, HostError, Lock, adopt_architecture, calling_user, check_runs, is_btrfs, is_root,
-    namespace, remove_contents, set_umask, signals,
+    Host, HostError, Lock, adopt_architecture, calling_user, is_btrfs, is_root, namespace,
+    remove_contents, set_umask, signals,
 };
 use crate::installer::{self, Installer};
 use crate::output::{Artifacts, Signer, checksums};
@@ -96,27 +97,15 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
     let names = Artifacts::new(&config.output);
     errors.extend(existing_output(config, plan.as_ref(), &names));
     errors.extend(unfit_output(config, &names));
-    let own = Architecture::host();
-    if let Err(error) = check_runs(config.architecture.as_str(), own.as_str()) {
-        errors.push(VerbError::Host(error));
-    }
     let host = super::host(config);
     let installer = installer::choose(config.distribution, &host);
     let signer = config.sign.then(|| signer(config, settings));
     if let Some(plan) = &plan {
-        let needed = plan::tools(plan);
-        let mut tools: Vec<&str> = needed.iter().map(String::as_str).collect();
-        if !plan.layers.is_empty() {
-            tools.extend(installer.tools());
-        }
-        if let Some(signer) = &signer {
-            tools.extend(signer.tools());
-        }
-        if let Err(error) = host.require(&tools) {
-            errors.push(VerbError::Host(error));
-        } else if let Some(pair) = plan::signing(plan) {
+        let lacking = lacking(config, plan, installer.as_ref(), signer.as_ref(), &host);
+        if let (true, Some(pair)) = (lacking.is_empty(), plan::signing(plan)) {
             errors.extend(check_pair(pair, &host).err().map(VerbError::Boot));
         }
+        errors.extend(lacking);
     }
     let Some(plan) = plan.filter(|_| errors.is_empty()) else {
         return Err(errors);
@@ -217,7 +206,7 @@ fn existing_output(config: &Config, plan: Option<&Plan>, names: &Artifacts) -> O
 }
 
 /// Who signs: with the keys of the person who called.
-fn signer(config: &Config, context: &ConfigContext) -> Signer {
+pub(super) fn signer(config: &Config, context: &ConfigContext) -> Signer {
     let path = |name: &str| {
         let text = context.variable(name).filter(|text| !text.is_empty())?;
         Some(context.absolute(Path::new(&text)))

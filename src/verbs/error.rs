@@ -98,6 +98,18 @@ pub enum VerbError {
         #[source]
         source: Box<DiskError>,
     },
+    /// Nothing on this host tells whose packages can be trusted.
+    #[error(
+        "the keyring {} that signs the distribution's packages is missing; install {package}, or put the \
+         key into mkosi.skeleton/ (see DISTRIBUTIONS in mkosi(1))",
+        printable_path(path)
+    )]
+    Keyring {
+        /// Where it should be.
+        path: PathBuf,
+        /// The package that has it.
+        package: &'static str,
+    },
     /// The operating system refused.
     #[error(transparent)]
     Host(HostError),

@@ -9,6 +9,7 @@ mod error;
 pub mod exit;
 pub mod genkey;
 pub mod inputs;
+mod lacking;
 pub mod modes;
 mod passphrase;
 pub mod plan;

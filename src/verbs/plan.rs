@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{VerbError, exit, plan_context, terminal};
+use super::lacking::lacking;
+use super::{VerbError, build, exit, plan_context, terminal};
 use crate::cli::Globals;
-use crate::config::values::Architecture;
 use crate::config::{self, Config, Context as ConfigContext};
-use crate::host::{Host, check_runs, printable, printable_path};
+use crate::host::{printable, printable_path};
 use crate::installer::{self, InstallError, Installer, Request, Site};
 use crate::plan::{self, Action, BaseImage, Phase, Plan};
 
@@ -112,6 +112,19 @@ fn dry_run(config: &Config, settings: &ConfigContext) -> Result<DryRun, Vec<Verb
         };
         steps.push(step(of, &planned.action, installer.as_ref()).map_err(failed)?);
     }
+    let signer = config.sign.then(|| build::signer(config, settings));
+    let inputs = config::missing_inputs(config).into_iter();
+    let missing = inputs
+        .map(VerbError::Config)
+        .chain(lacking(
+            config,
+            &planned,
+            installer.as_ref(),
+            signer.as_ref(),
+            &host,
+        ))
+        .map(|error| terminal::chain(&error))
+        .collect();
     Ok(DryRun {
         distribution: config.distribution.to_string(),
         release: config.release.clone(),
@@ -119,49 +132,8 @@ fn dry_run(config: &Config, settings: &ConfigContext) -> Result<DryRun, Vec<Verb
         format: config.format.to_string(),
         output: printable_path(&config.output).to_string(),
         steps,
-        missing: missing(config, &planned, installer.as_ref(), &host),
+        missing,
     })
-}
-
-/// What this host lacks for the build, in words.
-fn missing(config: &Config, plan: &Plan, installer: &dyn Installer, host: &Host) -> Vec<String> {
-    let mut missing: Vec<String> = config::missing_inputs(config)
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let needed = plan::tools(plan);
-    let mut tools: Vec<&str> = needed.iter().map(String::as_str).collect();
-    tools.extend(installer.tools());
-    if config.sign {
-        tools.push("gpg");
-    }
-    if let Err(error) = host.require(&tools) {
-        missing.push(error.to_string());
-    }
-    let own = Architecture::host();
-    if let Err(error) = check_runs(config.architecture.as_str(), own.as_str()) {
-        missing.push(error.to_string());
-    }
-    for layer in &plan.layers {
-        for action in &layer.actions {
-            let (Action::Install(request) | Action::ExtendBase(request)) = action else {
-                continue;
-            };
-            // A skeleton tree may bring another one.
-            let missing_key = request.repositories.missing_key();
-            missing.extend(
-                missing_key
-                    .filter(|_| config.skeleton_trees.is_empty())
-                    .map(|path| {
-                        format!(
-                            "the keyring {} that signs the distribution's packages is missing",
-                            printable_path(&path)
-                        )
-                    }),
-            );
-        }
-    }
-    missing
 }
 
 /// The step that opens a base image.

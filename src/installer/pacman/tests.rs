@@ -71,7 +71,7 @@ fn one_command_refreshes_and_installs() {
     assert_eq!(lines.len(), 1);
     assert!(
         lines[0].ends_with(
-            "pacman --config=/run/mkosi/work/pacman.conf --noconfirm --noprogressbar --sync \
+            "pacman --config=/run/mkosi/manager/pacman.conf --noconfirm --noprogressbar --sync \
              --sysupgrade --needed --refresh -- base tools"
         ),
         "{lines:?}"

@@ -83,7 +83,7 @@ mod tests {
         root.create_dir_all("srv/work", 0o755).unwrap();
         for (path, gone) in [
             ("/home/ann/project/.mkosi-work-x/cache", "home/ann"),
-            ("/srv/work/cache", "srv/work/cache"),
+            ("/srv/build/cache", "srv/build/cache"),
             ("/build/cache", "build"),
         ] {
             let leavings = Leavings::expect(&root, Path::new(path)).unwrap();
