@@ -34,40 +34,6 @@ fn minor(name: &str) -> Option<u32> {
     (OLDEST..=NEWEST).contains(&minor).then_some(minor)
 }
 
-/// The architectures of a branch by apk's names.
-fn architectures(release: &str) -> &'static [&'static str] {
-    match minor(release) {
-        Some(..=19) => &["x86_64", "x86", "aarch64", "armv7", "ppc64le", "s390x"],
-        Some(20) => &[
-            "x86_64", "x86", "aarch64", "armv7", "ppc64le", "riscv64", "s390x",
-        ],
-        _ => &[
-            "x86_64",
-            "x86",
-            "aarch64",
-            "armv7",
-            "loongarch64",
-            "ppc64le",
-            "riscv64",
-            "s390x",
-        ],
-    }
-}
-
-/// apk's name of an architecture.
-const fn name(architecture: Architecture) -> &'static str {
-    match architecture {
-        Architecture::X86_64 => "x86_64",
-        Architecture::I686 => "x86",
-        Architecture::Aarch64 => "aarch64",
-        Architecture::Armv7 => "armv7",
-        Architecture::Riscv64 => "riscv64",
-        Architecture::Ppc64le => "ppc64le",
-        Architecture::S390x => "s390x",
-        Architecture::Loongarch64 => "loongarch64",
-    }
-}
-
 /// Alpine Linux.
 #[derive(Clone, Copy, Debug)]
 pub struct Alpine;
@@ -91,17 +57,23 @@ impl Facts for Alpine {
             .collect()
     }
 
-    fn architecture(
-        &self,
-        release: &str,
-        architecture: Architecture,
-    ) -> Result<&'static str, String> {
-        let known = architectures(release);
-        let name = name(architecture);
-        if known.contains(&name) {
-            return Ok(name);
+    fn architectures(&self, release: &str) -> Vec<&'static str> {
+        let mut known = vec!["x86_64", "x86", "aarch64", "armv7", "ppc64le", "s390x"];
+        if minor(release).is_none_or(|minor| minor >= 20) {
+            known.push("riscv64");
         }
-        Err(known.join(", "))
+        if minor(release).is_none_or(|minor| minor >= 21) {
+            known.push("loongarch64");
+        }
+        known
+    }
+
+    fn architecture_name(&self, _release: &str, architecture: Architecture) -> &'static str {
+        match architecture {
+            Architecture::I686 => "x86",
+            Architecture::Armv7 => "armv7",
+            other => other.as_str(),
+        }
     }
 
     fn base_packages(&self, _release: &str) -> Vec<String> {

@@ -44,16 +44,14 @@ impl Facts for Arch {
         vec![DEFAULT_RELEASE.to_owned()]
     }
 
-    fn architecture(
-        &self,
-        _release: &str,
-        architecture: Architecture,
-    ) -> Result<&'static str, String> {
+    fn architectures(&self, _release: &str) -> Vec<&'static str> {
+        vec!["x86_64", "aarch64", "armv7h"]
+    }
+
+    fn architecture_name(&self, _release: &str, architecture: Architecture) -> &'static str {
         match architecture {
-            Architecture::X86_64 => Ok("x86_64"),
-            Architecture::Aarch64 => Ok("aarch64"),
-            Architecture::Armv7 => Ok("armv7h"),
-            _ => Err("x86_64, aarch64, armv7l".to_owned()),
+            Architecture::Armv7 => "armv7h",
+            other => other.as_str(),
         }
     }
 

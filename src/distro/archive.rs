@@ -97,6 +97,13 @@ impl Archive<'_> {
     }
 }
 
+/// Packages that make a minimal system boot to a login on the console.
+pub(super) fn base_packages() -> Vec<String> {
+    ["dbus", "libpam-systemd", "login", "systemd", "systemd-sysv"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
 /// Whether an entry of `Repositories=` is a component or an address that apt can be told.
 pub(super) fn check_repository(entry: &str) -> Result<(), String> {
     let component = |c: char| c.is_ascii_alphanumeric() || "-._/".contains(c);

@@ -95,31 +95,18 @@ impl Facts for Centos {
             .collect()
     }
 
-    fn architecture(
-        &self,
-        release: &str,
-        architecture: Architecture,
-    ) -> Result<&'static str, String> {
+    fn architectures(&self, release: &str) -> Vec<&'static str> {
         let mut known = vec!["x86_64", "aarch64", "ppc64le"];
         match number(release) {
             7 => known.extend(["i386", "armhfp"]),
             8 => {}
             _ => known.push("s390x"),
         }
-        let name = match architecture {
-            Architecture::X86_64 => "x86_64",
-            Architecture::Aarch64 => "aarch64",
-            Architecture::Ppc64le => "ppc64le",
-            Architecture::S390x => "s390x",
-            Architecture::Armv7 => "armhfp",
-            Architecture::I686 => "i386",
-            Architecture::Riscv64 => "riscv64",
-            Architecture::Loongarch64 => "loongarch64",
-        };
-        if known.contains(&name) {
-            return Ok(name);
-        }
-        Err(known.join(", "))
+        known
+    }
+
+    fn architecture_name(&self, _release: &str, architecture: Architecture) -> &'static str {
+        rpm_names::red_hat_architecture(architecture)
     }
 
     fn base_packages(&self, release: &str) -> Vec<String> {
@@ -177,15 +164,7 @@ impl Facts for Centos {
         self.offers(wanted).check(wanted)
     }
 
-    fn check_package(&self, name: &str) -> Result<(), String> {
-        rpm_names::installed(name)
-    }
-
-    fn check_removed(&self, name: &str) -> Result<(), String> {
-        rpm_names::removed(name)
-    }
-
-    fn has_repository_files(&self) -> bool {
+    fn has_rpm(&self) -> bool {
         true
     }
 

@@ -29,15 +29,12 @@ impl Facts for Clear {
         vec![DEFAULT_RELEASE.to_owned()]
     }
 
-    fn architecture(
-        &self,
-        _release: &str,
-        architecture: Architecture,
-    ) -> Result<&'static str, String> {
-        match architecture {
-            Architecture::X86_64 => Ok("x86_64"),
-            _ => Err("x86_64".to_owned()),
-        }
+    fn architectures(&self, _release: &str) -> Vec<&'static str> {
+        vec!["x86_64"]
+    }
+
+    fn architecture_name(&self, _release: &str, architecture: Architecture) -> &'static str {
+        architecture.as_str()
     }
 
     fn base_packages(&self, _release: &str) -> Vec<String> {

@@ -92,13 +92,6 @@ fn codename(name: &str) -> Result<&'static str, String> {
     })
 }
 
-/// Packages that make a minimal Debian boot to a login on the console.
-fn base_packages() -> Vec<String> {
-    ["dbus", "libpam-systemd", "login", "systemd", "systemd-sysv"]
-        .map(str::to_owned)
-        .to_vec()
-}
-
 /// Packages that a machine needs to boot the image: kernel, dracut, boot loaders. dracut stands in
 /// for initramfs-tools.
 fn boot_packages(release: &str, architecture: &str, boots: Boots) -> Vec<String> {
@@ -152,21 +145,16 @@ impl Facts for Debian {
             .collect()
     }
 
-    fn architecture(
-        &self,
-        release: &str,
-        architecture: Architecture,
-    ) -> Result<&'static str, String> {
-        let known = architectures(release);
-        let name = architecture.debian();
-        if known.contains(&name) {
-            return Ok(name);
-        }
-        Err(known.join(", "))
+    fn architectures(&self, release: &str) -> Vec<&'static str> {
+        architectures(release).to_vec()
+    }
+
+    fn architecture_name(&self, _release: &str, architecture: Architecture) -> &'static str {
+        architecture.debian()
     }
 
     fn base_packages(&self, _release: &str) -> Vec<String> {
-        base_packages()
+        archive::base_packages()
     }
 
     fn boot_packages(&self, release: &str, architecture: &str, boots: Boots) -> Vec<String> {

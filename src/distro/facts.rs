@@ -1,6 +1,6 @@
 //! What a build must know of a distribution.
 
-use super::Repositories;
+use super::{Repositories, rpm_names};
 use crate::config::values::Architecture;
 
 /// What is known of one distribution. Facts only: nothing here looks at the network or runs anything.
@@ -14,6 +14,12 @@ pub trait Facts: Sync {
     /// Every release that there is, by the name that [`Facts::release`] gives it.
     fn releases(&self) -> Vec<String>;
 
+    /// The architectures that a release has, by the distribution's own names.
+    fn architectures(&self, release: &str) -> Vec<&'static str>;
+
+    /// The distribution's own name of an architecture, whether it has it or not.
+    fn architecture_name(&self, release: &str, architecture: Architecture) -> &'static str;
+
     /// The distribution's own name of an architecture.
     ///
     /// # Errors
@@ -22,7 +28,14 @@ pub trait Facts: Sync {
         &self,
         release: &str,
         architecture: Architecture,
-    ) -> Result<&'static str, String>;
+    ) -> Result<&'static str, String> {
+        let known = self.architectures(release);
+        let name = self.architecture_name(release, architecture);
+        if known.contains(&name) {
+            return Ok(name);
+        }
+        Err(known.join(", "))
+    }
 
     /// Packages that make a minimal system boot to a login on the console.
     fn base_packages(&self, release: &str) -> Vec<String>;
@@ -62,8 +75,9 @@ pub trait Facts: Sync {
         Ok(())
     }
 
-    /// Whether repositories stand in `*.repo` files.
-    fn has_repository_files(&self) -> bool {
+    /// Whether packages are rpm's: repositories stand in `*.repo` files, and packages can be named in
+    /// more ways.
+    fn has_rpm(&self) -> bool {
         false
     }
 
@@ -73,7 +87,11 @@ pub trait Facts: Sync {
     /// # Errors
     /// What is expected, for people.
     fn check_package(&self, name: &str) -> Result<(), String> {
-        plain_name(name, "")
+        if self.has_rpm() {
+            rpm_names::installed(name)
+        } else {
+            plain_name(name, "")
+        }
     }
 
     /// As [`Facts::check_package`], for packages to remove or to leave out.
@@ -81,7 +99,11 @@ pub trait Facts: Sync {
     /// # Errors
     /// What is expected, for people.
     fn check_removed(&self, name: &str) -> Result<(), String> {
-        self.check_package(name)
+        if self.has_rpm() {
+            rpm_names::removed(name)
+        } else {
+            self.check_package(name)
+        }
     }
 
     /// Why an image cannot boot like this, if it cannot.

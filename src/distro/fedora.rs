@@ -46,11 +46,7 @@ impl Facts for Fedora {
             .collect()
     }
 
-    fn architecture(
-        &self,
-        release: &str,
-        architecture: Architecture,
-    ) -> Result<&'static str, String> {
+    fn architectures(&self, release: &str) -> Vec<&'static str> {
         let number = number(release);
         let mut known = vec!["x86_64", "aarch64", "ppc64le"];
         if number >= 26 {
@@ -64,20 +60,11 @@ impl Facts for Fedora {
         if number <= 30 {
             known.push("i386");
         }
-        let name = match architecture {
-            Architecture::X86_64 => "x86_64",
-            Architecture::Aarch64 => "aarch64",
-            Architecture::Ppc64le => "ppc64le",
-            Architecture::S390x => "s390x",
-            Architecture::Armv7 => "armhfp",
-            Architecture::I686 => "i386",
-            Architecture::Riscv64 => "riscv64",
-            Architecture::Loongarch64 => "loongarch64",
-        };
-        if known.contains(&name) {
-            return Ok(name);
-        }
-        Err(known.join(", "))
+        known
+    }
+
+    fn architecture_name(&self, _release: &str, architecture: Architecture) -> &'static str {
+        rpm_names::red_hat_architecture(architecture)
     }
 
     fn base_packages(&self, _release: &str) -> Vec<String> {
@@ -123,15 +110,7 @@ impl Facts for Fedora {
         offers(wanted).check(wanted)
     }
 
-    fn check_package(&self, name: &str) -> Result<(), String> {
-        rpm_names::installed(name)
-    }
-
-    fn check_removed(&self, name: &str) -> Result<(), String> {
-        rpm_names::removed(name)
-    }
-
-    fn has_repository_files(&self) -> bool {
+    fn has_rpm(&self) -> bool {
         true
     }
 

@@ -17,6 +17,14 @@ const KEY_MIRROR: &str = "https://mirrors.kernel.org/mageia";
 #[derive(Clone, Copy, Debug)]
 pub struct Mageia;
 
+/// What 32-bit PCs are called.
+fn small(release: &str) -> &'static str {
+    match release {
+        "cauldron" | "10" => "i686",
+        _ => "i586",
+    }
+}
+
 impl Facts for Mageia {
     fn release(&self, name: &str) -> Result<String, String> {
         if RELEASES.contains(&name) {
@@ -29,21 +37,14 @@ impl Facts for Mageia {
         RELEASES.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    fn architecture(
-        &self,
-        release: &str,
-        architecture: Architecture,
-    ) -> Result<&'static str, String> {
-        let small = match release {
-            "cauldron" | "10" => "i686",
-            _ => "i586",
-        };
+    fn architectures(&self, release: &str) -> Vec<&'static str> {
+        vec!["x86_64", "aarch64", "armv7hl", small(release)]
+    }
+
+    fn architecture_name(&self, release: &str, architecture: Architecture) -> &'static str {
         match architecture {
-            Architecture::X86_64 => Ok("x86_64"),
-            Architecture::Aarch64 => Ok("aarch64"),
-            Architecture::Armv7 => Ok("armv7hl"),
-            Architecture::I686 => Ok(small),
-            _ => Err(format!("x86_64, aarch64, armv7hl, {small}")),
+            Architecture::I686 => small(release),
+            other => rpm_names::architecture(other),
         }
     }
 
@@ -86,15 +87,7 @@ impl Facts for Mageia {
         offers(wanted).check(wanted)
     }
 
-    fn check_package(&self, name: &str) -> Result<(), String> {
-        rpm_names::installed(name)
-    }
-
-    fn check_removed(&self, name: &str) -> Result<(), String> {
-        rpm_names::removed(name)
-    }
-
-    fn has_repository_files(&self) -> bool {
+    fn has_rpm(&self) -> bool {
         true
     }
 

@@ -50,11 +50,7 @@ impl Facts for Opensuse {
             .collect()
     }
 
-    fn architecture(
-        &self,
-        release: &str,
-        architecture: Architecture,
-    ) -> Result<&'static str, String> {
+    fn architectures(&self, release: &str) -> Vec<&'static str> {
         let mut known = vec!["x86_64"];
         // Since 15.3, Leap's own repositories have them all; before, they were ports.
         if number(release) >= (15, 3) {
@@ -63,20 +59,14 @@ impl Facts for Opensuse {
         if release == TUMBLEWEED {
             known.extend(["armv7hl", "i586", "riscv64"]);
         }
-        let name = match architecture {
-            Architecture::X86_64 => "x86_64",
-            Architecture::Aarch64 => "aarch64",
-            Architecture::Ppc64le => "ppc64le",
-            Architecture::S390x => "s390x",
-            Architecture::Armv7 => "armv7hl",
+        known
+    }
+
+    fn architecture_name(&self, _release: &str, architecture: Architecture) -> &'static str {
+        match architecture {
             Architecture::I686 => "i586",
-            Architecture::Riscv64 => "riscv64",
-            Architecture::Loongarch64 => "loongarch64",
-        };
-        if known.contains(&name) {
-            return Ok(name);
+            other => rpm_names::architecture(other),
         }
-        Err(known.join(", "))
     }
 
     fn base_packages(&self, release: &str) -> Vec<String> {
@@ -135,15 +125,7 @@ impl Facts for Opensuse {
         offers(wanted).check(wanted)
     }
 
-    fn check_package(&self, name: &str) -> Result<(), String> {
-        rpm_names::installed(name)
-    }
-
-    fn check_removed(&self, name: &str) -> Result<(), String> {
-        rpm_names::removed(name)
-    }
-
-    fn has_repository_files(&self) -> bool {
+    fn has_rpm(&self) -> bool {
         true
     }
 

@@ -1,4 +1,6 @@
-//! What dnf and zypper understand as a package.
+//! What distributions with rpm call packages and architectures.
+
+use crate::config::values::Architecture;
 
 /// The longest name that is one.
 const LONGEST: usize = 256;
@@ -30,6 +32,23 @@ fn check(name: &str, first: &str, more: &str) -> Result<(), String> {
     Err(format!(
         "letters, digits and + - . _ : = ~{more} are allowed, and no files"
     ))
+}
+
+/// rpm's name of an architecture.
+pub(super) const fn architecture(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Armv7 => "armv7hl",
+        other => other.as_str(),
+    }
+}
+
+/// What repositories of Fedora and CentOS call an architecture.
+pub(super) const fn red_hat_architecture(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Armv7 => "armhfp",
+        Architecture::I686 => "i386",
+        other => other.as_str(),
+    }
 }
 
 /// Whether package managers would install this file of the host, or of the network, itself.

@@ -166,23 +166,16 @@ impl Facts for Ubuntu {
             .collect()
     }
 
-    fn architecture(
-        &self,
-        release: &str,
-        architecture: Architecture,
-    ) -> Result<&'static str, String> {
-        let known = architectures(release);
-        let name = architecture.debian();
-        if known.contains(&name) {
-            return Ok(name);
-        }
-        Err(known.join(", "))
+    fn architectures(&self, release: &str) -> Vec<&'static str> {
+        architectures(release).to_vec()
+    }
+
+    fn architecture_name(&self, _release: &str, architecture: Architecture) -> &'static str {
+        architecture.debian()
     }
 
     fn base_packages(&self, _release: &str) -> Vec<String> {
-        ["dbus", "libpam-systemd", "login", "systemd", "systemd-sysv"]
-            .map(str::to_owned)
-            .to_vec()
+        archive::base_packages()
     }
 
     fn boot_packages(&self, release: &str, _architecture: &str, boots: Boots) -> Vec<String> {

@@ -181,7 +181,7 @@ fn listed_repositories(
     if directories.is_empty() && !config.use_host_repositories {
         return Some(Vec::new());
     }
-    let problem = if !facts.has_repository_files() {
+    let problem = if !facts.has_rpm() {
         format!(
             "{} has no repository files of the form that is read here (*.repo); use Repositories= or \
              files in mkosi.skeleton/",
