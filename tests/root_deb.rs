@@ -12,11 +12,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use installed::{Times, differences};
-use mkosi::config::values::Distribution;
-use mkosi::distro::{AptRepositories, MergedUsr, Repositories, Source};
+use installed::{Times, bookworm, differences};
 use mkosi::host::{Cancel, Host, HostRunner, Quiet};
-use mkosi::installer::{Deb, Installer as _, Request, Site};
+use mkosi::installer::{Deb, Installer as _, Site};
 use sha2::{Digest as _, Sha256};
 use support::{Project, assert_no_leaks, finish, root, tool};
 
@@ -116,30 +114,7 @@ fn inside(tree: &Path, words: &[&str]) -> String {
 
 /// Adds a package as the layers of a build do.
 fn add(tree: &Path, package: &str) {
-    let source = Source {
-        uri: "http://deb.debian.org/debian".to_owned(),
-        suite: "bookworm".to_owned(),
-        components: vec!["main".to_owned()],
-        signed_by: None,
-        trusted: false,
-    };
-    let request = Request {
-        distribution: Distribution::Debian,
-        release: "bookworm".to_owned(),
-        architecture: "amd64".to_owned(),
-        packages: vec![package.to_owned()],
-        excluded: Vec::new(),
-        repositories: Repositories::Apt(AptRepositories {
-            sources: vec![source],
-            image_sources: Vec::new(),
-            keyrings: vec!["/usr/share/keyrings/debian-archive-keyring.gpg".into()],
-            merged_usr: MergedUsr::LinksAndPackage,
-        }),
-        with_docs: false,
-        with_changelogs: false,
-        skip_initrds: false,
-        cache: Some(support::package_cache()),
-    };
+    let request = bookworm(&[package]);
     let scratch = tempfile::tempdir().unwrap();
     let site = Site {
         root: tree.to_owned(),

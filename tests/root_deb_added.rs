@@ -11,11 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use installed::{Times, differences};
-use mkosi::config::values::Distribution;
-use mkosi::distro::{AptRepositories, MergedUsr, Repositories, Source};
+use installed::{Times, bookworm, differences};
 use mkosi::host::{Cancel, Host, HostRunner, Report};
-use mkosi::installer::{Deb, Installer as _, Request, Site};
+use mkosi::installer::{Deb, Installer as _, Site};
 use support::{Project, assert_no_leaks, root, tool};
 
 /// Keeps the commands that were run.
@@ -37,30 +35,7 @@ impl Report for Commands {
 
 /// Adds packages to a tree; returns the commands that were run.
 fn add(tree: &Path, packages: &[&str]) -> String {
-    let source = Source {
-        uri: "http://deb.debian.org/debian".to_owned(),
-        suite: "bookworm".to_owned(),
-        components: vec!["main".to_owned()],
-        signed_by: None,
-        trusted: false,
-    };
-    let request = Request {
-        distribution: Distribution::Debian,
-        release: "bookworm".to_owned(),
-        architecture: "amd64".to_owned(),
-        packages: packages.iter().map(|name| (*name).to_owned()).collect(),
-        excluded: Vec::new(),
-        repositories: Repositories::Apt(AptRepositories {
-            sources: vec![source],
-            image_sources: Vec::new(),
-            keyrings: vec!["/usr/share/keyrings/debian-archive-keyring.gpg".into()],
-            merged_usr: MergedUsr::LinksAndPackage,
-        }),
-        with_docs: false,
-        with_changelogs: false,
-        skip_initrds: false,
-        cache: Some(support::package_cache()),
-    };
+    let request = bookworm(packages);
     let scratch = tempfile::tempdir().unwrap();
     let site = Site {
         root: tree.to_owned(),

@@ -29,11 +29,6 @@ impl Installer for Apk {
         &["apk", "systemd-nspawn"]
     }
 
-    fn prepare(&self, _request: &Request, _root: &Path) -> Result<(), InstallError> {
-        // The package alpine-baselayout brings all that must be there.
-        Ok(())
-    }
-
     fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
         escapes::refuse(&site.root)?;
         add(request, site, host, false)?;

@@ -1,10 +1,8 @@
 //! apk's command lines and files, by the recording runner.
 
-use std::sync::Arc;
-
+use super::super::testing::place;
 use super::*;
 use crate::config::values::Distribution;
-use crate::host::{Cancel, Quiet, Recorder};
 
 fn request(repositories: &[&str], check_keys: bool) -> Request {
     Request {
@@ -23,32 +21,6 @@ fn request(repositories: &[&str], check_keys: bool) -> Request {
         with_changelogs: false,
         skip_initrds: false,
         cache: None,
-    }
-}
-
-struct Place {
-    _directory: tempfile::TempDir,
-    site: Site,
-    recorder: Arc<Recorder>,
-    host: Host,
-}
-
-fn place() -> Place {
-    let directory = tempfile::tempdir().unwrap();
-    let site = Site {
-        root: directory.path().join("tree"),
-        scratch: directory.path().join("scratch"),
-    };
-    for path in [&site.root, &site.scratch] {
-        std::fs::create_dir(path).unwrap();
-    }
-    let recorder = Arc::new(Recorder::default());
-    let host = Host::new(recorder.clone(), Arc::new(Quiet), Cancel::default());
-    Place {
-        _directory: directory,
-        site,
-        recorder,
-        host,
     }
 }
 

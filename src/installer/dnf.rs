@@ -164,11 +164,6 @@ impl Installer for Dnf {
         }
     }
 
-    fn prepare(&self, _: &Request, _: &Path) -> Result<(), InstallError> {
-        // The distribution's packages bring every directory and link.
-        Ok(())
-    }
-
     fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
         self.fill(request, false, site, host)
     }
@@ -229,13 +224,7 @@ fn write_settings(
         &work.settings.join("dnf.conf"),
         main_section(installed) + &rpm::host_proxy(),
     )?;
-    for trusted in &prepared.trusted {
-        let keys = rpm::file_urls(&trusted.keys);
-        let text = rpm::repository_file(&trusted.source, &keys, Dialect::Dnf);
-        let name = format!("{}.repo", trusted.source.id);
-        rpm::write(&work.repositories.join(name), text)?;
-    }
-    Ok(())
+    prepared.write_repositories(Dialect::Dnf)
 }
 
 fn main_section(installed: Option<(&Request, &RpmRepositories)>) -> String {

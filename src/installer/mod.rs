@@ -14,6 +14,8 @@ mod pacman;
 mod request;
 mod rpm;
 mod swupd;
+#[cfg(test)]
+mod testing;
 mod version;
 mod zypper;
 
@@ -53,8 +55,11 @@ pub trait Installer: Send + Sync {
     /// Programs that must be on the host.
     fn tools(&self) -> &'static [&'static str];
 
-    /// Makes what must be in an empty tree before skeleton files come in.
-    fn prepare(&self, request: &Request, root: &Path) -> Result<(), InstallError>;
+    /// Makes what must be in an empty tree before skeleton files come in: nothing, where the
+    /// distribution's packages bring every directory and link.
+    fn prepare(&self, _request: &Request, _root: &Path) -> Result<(), InstallError> {
+        Ok(())
+    }
 
     /// Fills the tree with the requested packages.
     fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError>;

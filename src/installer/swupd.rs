@@ -28,11 +28,6 @@ impl Installer for Swupd {
         &["swupd", "systemd-nspawn"]
     }
 
-    fn prepare(&self, _request: &Request, _root: &Path) -> Result<(), InstallError> {
-        // The bundle os-core brings all that must be there.
-        Ok(())
-    }
-
     fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
         escapes::refuse(&site.root)?;
         run(request, site, host, false)?;

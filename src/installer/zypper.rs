@@ -98,11 +98,6 @@ impl Installer for Zypper {
         &["zypper", "rpm", "rpmkeys"]
     }
 
-    fn prepare(&self, _: &Request, _: &Path) -> Result<(), InstallError> {
-        // The distribution's packages bring every directory and link.
-        Ok(())
-    }
-
     fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
         Self::fill(request, false, site, host)
     }
@@ -180,13 +175,7 @@ fn write_settings(
         &work.settings.join("zypp.conf"),
         settings(request, &site.root.join(LOCKS)),
     )?;
-    for trusted in &prepared.trusted {
-        let keys = rpm::file_urls(&trusted.keys);
-        let text = rpm::repository_file(&trusted.source, &keys, Dialect::Zypper);
-        let name = format!("{}.repo", trusted.source.id);
-        rpm::write(&work.repositories.join(name), text)?;
-    }
-    Ok(())
+    prepared.write_repositories(Dialect::Zypper)
 }
 
 fn settings(request: Option<&Request>, locks: &Path) -> String {

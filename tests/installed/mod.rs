@@ -7,6 +7,9 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use mkosi::config::values::Distribution;
+use mkosi::distro::{AptRepositories, MergedUsr, Repositories, Source};
+use mkosi::installer::Request;
 use sha2::{Digest as _, Sha256};
 
 /// Which times of files are compared; those of an installation itself are never the same.
@@ -93,4 +96,32 @@ pub fn differences(ours: &Path, theirs: &Path, times: Times, but_for: &[&str]) -
     differences.sort();
     differences.dedup();
     differences
+}
+
+/// Packages of bookworm, from Debian's servers.
+pub fn bookworm(packages: &[&str]) -> Request {
+    let source = Source {
+        uri: "http://deb.debian.org/debian".to_owned(),
+        suite: "bookworm".to_owned(),
+        components: vec!["main".to_owned()],
+        signed_by: None,
+        trusted: false,
+    };
+    Request {
+        distribution: Distribution::Debian,
+        release: "bookworm".to_owned(),
+        architecture: "amd64".to_owned(),
+        packages: packages.iter().map(|name| (*name).to_owned()).collect(),
+        excluded: Vec::new(),
+        repositories: Repositories::Apt(AptRepositories {
+            sources: vec![source],
+            image_sources: Vec::new(),
+            keyrings: vec!["/usr/share/keyrings/debian-archive-keyring.gpg".into()],
+            merged_usr: MergedUsr::LinksAndPackage,
+        }),
+        with_docs: false,
+        with_changelogs: false,
+        skip_initrds: false,
+        cache: Some(crate::support::package_cache()),
+    }
 }

@@ -4,8 +4,6 @@ mod conf;
 mod hints;
 mod keyring;
 
-use std::path::Path;
-
 use self::hints::explain;
 use super::confined::{Confined, TREE, WORK};
 use super::{InstallError, Installer, Request, Site, cache, escapes};
@@ -34,11 +32,6 @@ impl Installer for Pacman {
 
     fn tools(&self) -> &'static [&'static str] {
         &["pacman", "pacman-key", "gpg", "systemd-nspawn"]
-    }
-
-    fn prepare(&self, _request: &Request, _root: &Path) -> Result<(), InstallError> {
-        // The package filesystem brings all that must be there.
-        Ok(())
     }
 
     fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {

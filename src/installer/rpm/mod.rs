@@ -18,7 +18,8 @@ use crate::host::{Command, Host, HostError, Lock, Mount};
 use crate::tree::Root;
 
 pub(super) use additions::{mask_initrds, without_initrds};
-pub(super) use config::{Dialect, file_urls, repository_file};
+pub(super) use config::Dialect;
+use config::{file_urls, repository_file};
 pub(super) use explain::explain;
 use keys::Trusted;
 pub(super) use leavings::Leavings;
@@ -122,6 +123,16 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
+    /// Writes a file for each repository, where the package manager looks for them.
+    pub fn write_repositories(&self, dialect: Dialect) -> Result<(), InstallError> {
+        for trusted in &self.trusted {
+            let text = repository_file(&trusted.source, &file_urls(&trusted.keys), dialect);
+            let name = format!("{}.repo", trusted.source.id);
+            write(&self.work.repositories.join(name), text)?;
+        }
+        Ok(())
+    }
+
     /// Sets the image up after its packages are installed.
     pub fn finish(
         &self,
