@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::ConfigError;
+use super::InstallerFiles;
 use super::error::Warning;
 use super::origin::Origin;
 
@@ -31,7 +32,9 @@ pub struct Imgbuild {
     /// Users and the secrets that are their passwords.
     pub passwords: Vec<Password>,
     /// Files for the package manager, beside it.
-    pub installer_files: Vec<PathBuf>,
+    pub installer_files: InstallerFiles,
+    /// The image gets the keys that its packages were checked with.
+    pub installs_keyring: bool,
 }
 
 /// A user's password.

@@ -126,6 +126,7 @@ impl Facts for Alpine {
                 Vec::new()
             },
             check_keys: wanted.check_keys,
+            installs_keys: false,
         })
     }
 

@@ -15,6 +15,8 @@ pub struct ApkRepositories {
     pub key_files: Vec<PathBuf>,
     /// Signatures are checked.
     pub check_keys: bool,
+    /// The image gets the keys that they are checked with.
+    pub installs_keys: bool,
 }
 
 impl ApkRepositories {
@@ -32,6 +34,10 @@ impl ApkRepositories {
         });
         let check = if self.check_keys { "yes" } else { "no" };
         let check = ("signatures are checked".to_owned(), check.to_owned());
-        numbered.chain([check]).collect()
+        let keys = ("keys of the image".to_owned(), "yes".to_owned());
+        numbered
+            .chain([check])
+            .chain(self.installs_keys.then_some(keys))
+            .collect()
     }
 }

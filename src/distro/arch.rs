@@ -116,8 +116,7 @@ impl Facts for Arch {
         let mut repositories: Vec<PacmanRepository> = Vec::new();
         let mut add = |name: &str, server: &str| {
             if !repositories.iter().any(|known| known.name == name) {
-                let (name, server) = (name.to_owned(), server.to_owned());
-                repositories.push(PacmanRepository { name, server });
+                repositories.push(PacmanRepository::new(name, server));
             }
         };
         for entry in wanted.additional {
@@ -142,6 +141,8 @@ impl Facts for Arch {
         let keyring = if arm { "archlinuxarm" } else { "archlinux" };
         Repositories::Pacman(PacmanRepositories {
             repositories,
+            architectures: Vec::new(),
+            options: Vec::new(),
             image_server: location::path(&mirror)
                 .is_none()
                 .then(|| format!("{mirror}/{layout}")),
@@ -151,7 +152,9 @@ impl Facts for Arch {
             } else {
                 Vec::new()
             },
+            key_directory: None,
             check_keys: wanted.check_keys,
+            installs_keyring: false,
         })
     }
 
@@ -205,7 +208,7 @@ fn repository(entry: &str) -> Option<(&str, Option<&str>)> {
 }
 
 /// Names become sections of pacman.conf and names of files.
-fn is_repository_name(name: &str) -> bool {
+pub(crate) fn is_repository_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || "@._+-".contains(c);
     name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(fits)
@@ -251,7 +254,7 @@ mod tests {
     }
 
     fn lines(found: &PacmanRepositories) -> Vec<String> {
-        let line = |r: &PacmanRepository| format!("{} {}", r.name, r.server);
+        let line = |r: &PacmanRepository| format!("{} {}", r.name, r.servers.join(" "));
         found.repositories.iter().map(line).collect()
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// A location without slashes at its end; a path becomes a URL.
-pub(super) fn url(location: &str) -> String {
+pub(crate) fn url(location: &str) -> String {
     let location = location.trim_end_matches('/');
     match location.strip_prefix('/') {
         Some(path) => format!("file:///{}", path.replace('%', "%25").replace(' ', "%20")),

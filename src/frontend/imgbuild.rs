@@ -1,14 +1,15 @@
 //! `IMGBUILD`: a POSIX shell file that names a distribution, packages and a format.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::shell::{self, ShellError};
 use super::values::{END, Values};
+use super::{apk_files, pacman_conf};
 use crate::cli::Makeimg;
 use crate::config::message::Excerpt;
 use crate::config::{
-    Context, Imgbuild, Origin, Password, Preset, PresetValue, Request, SETTINGS, ShellProject,
-    Warning,
+    Context, Imgbuild, InstallerFiles, Origin, Password, Preset, PresetValue, Request, SETTINGS,
+    ShellProject, Warning,
 };
 use crate::scripts::Shell;
 
@@ -118,26 +119,9 @@ fn translate(values: &Values, words: &Makeimg, request: &Request, directory: &Pa
     // The tool gave it to provision, which may want to install something.
     preset.values.push(own("WithNetwork", "yes"));
     let custom = values.has_function("setup") && values.has_function("cleanup");
-    let installer_files = installer_files(values, directory);
+    let installer_files = installer_files(values, directory, &mut preset);
+    let installs_keyring = host_configuration(values, &mut preset);
     let passwords = passwords(values, &mut preset);
-    for item in values
-        .get("hostconf")
-        .unwrap_or_default()
-        .split_whitespace()
-    {
-        let debian = values.get("target") == Some("debian");
-        preset.warnings.push(Warning(format!(
-            "{}: hostconf={}: {}",
-            values.origin("hostconf"),
-            Excerpt(item),
-            match (item, debian) {
-                ("keyring", true) =>
-                    "Debian's keyring is a package; nothing is copied from the host",
-                ("keyring", false) => "the package manager brings its keys by itself",
-                _ => "unknown; only keyring is known",
-            }
-        )));
-    }
     preset.shell = Some(ShellProject::Imgbuild(Imgbuild {
         file: directory.join(FILE),
         format: format.to_owned(),
@@ -145,6 +129,7 @@ fn translate(values: &Values, words: &Makeimg, request: &Request, directory: &Pa
         custom,
         passwords,
         installer_files,
+        installs_keyring,
     }));
     preset
 }
@@ -175,15 +160,55 @@ fn target(values: &Values, preset: &mut Preset) {
     }
 }
 
-/// The package manager's files beside the IMGBUILD, as far as they are for its target.
-fn installer_files(values: &Values, directory: &Path) -> Vec<PathBuf> {
-    let names: &[&str] = match values.get("target") {
-        Some("arch") => &["pacman.conf"],
-        Some("alpine") => &["repositories", "keys"],
-        _ => &[],
+/// The package manager's files beside the IMGBUILD. Those of other package managers count nothing.
+fn installer_files(values: &Values, directory: &Path, preset: &mut Preset) -> InstallerFiles {
+    let target = values.get("target");
+    let mut files = InstallerFiles::default();
+    if target == Some("arch") {
+        files.pacman = pacman_conf::read(directory, preset);
+    }
+    if target == Some("alpine") {
+        files.apk_repositories = apk_files::repositories(directory, preset);
+        files.apk_keys = apk_files::keys(directory, preset);
+    }
+    let ours = |name: &str| match name {
+        pacman_conf::FILE => target == Some("arch"),
+        _ => target == Some("alpine"),
     };
-    let paths = names.iter().map(|name| directory.join(name));
-    paths.filter(|path| path.exists()).collect()
+    for name in [pacman_conf::FILE, apk_files::REPOSITORIES, apk_files::KEYS] {
+        if !ours(name) && target.is_some() && directory.join(name).exists() {
+            preset.warnings.push(Warning(format!(
+                "{name} is not read: it is for another package manager than that of target={}",
+                Excerpt(target.unwrap_or_default())
+            )));
+        }
+    }
+    files
+}
+
+/// What `hostconf` asks for: whether the image gets the keys.
+fn host_configuration(values: &Values, preset: &mut Preset) -> bool {
+    let mut keyring = false;
+    for item in values
+        .get("hostconf")
+        .unwrap_or_default()
+        .split_whitespace()
+    {
+        let origin = values.origin("hostconf");
+        match item {
+            "keyring" if values.get("target") == Some("debian") => {
+                preset.warnings.push(Warning(format!(
+                    "{origin}: hostconf=keyring has no effect: Debian's keyring is a package, which the image has"
+                )));
+            }
+            "keyring" => keyring = true,
+            other => preset.errors.push(values.wrong(
+                "hostconf",
+                format!("hostconf={}: only keyring is known", Excerpt(other)),
+            )),
+        }
+    }
+    keyring
 }
 
 fn passwords(values: &Values, preset: &mut Preset) -> Vec<Password> {

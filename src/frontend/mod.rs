@@ -3,8 +3,10 @@
 //! The files are read by their own shells, never by anything that only looks like one, and confined
 //! while that is done: they can read their project and change nothing.
 
+mod apk_files;
 mod image_sh;
 mod imgbuild;
+mod pacman_conf;
 mod shell;
 mod values;
 

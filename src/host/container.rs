@@ -19,6 +19,7 @@ pub struct Container {
     directory: Option<PathBuf>,
     dropped: Vec<&'static str>,
     in_memory: Vec<&'static str>,
+    user_namespace: bool,
 }
 
 impl Container {
@@ -33,6 +34,7 @@ impl Container {
             directory: None,
             dropped: Vec::new(),
             in_memory: Vec::new(),
+            user_namespace: false,
         }
     }
 
@@ -93,6 +95,15 @@ impl Container {
         self
     }
 
+    /// Makes root inside root only of what is inside, with a user namespace: what is mounted read-only
+    /// stays that, no file system of devices can be mounted and no device file made. Users and groups up
+    /// to 65535 keep their numbers; there are no others.
+    #[must_use]
+    pub fn user_namespace(mut self) -> Self {
+        self.user_namespace = true;
+        self
+    }
+
     /// The command that runs `program` inside.
     #[must_use]
     pub fn command<S: AsRef<OsStr>>(
@@ -126,6 +137,9 @@ impl Container {
             }
         } else {
             command = command.arg("--private-network");
+        }
+        if self.user_namespace {
+            command = command.arg("--private-users=0:65536");
         }
         if !self.dropped.is_empty() {
             command = command.arg(format!("--drop-capability={}", self.dropped.join(",")));

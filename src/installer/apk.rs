@@ -1,6 +1,7 @@
 //! Alpine Linux through apk.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use super::confined::{CACHE, Confined, TREE, WORK, make_directory};
 use super::{InstallError, Installer, Request, Site, cache, confined, escapes, version};
@@ -33,7 +34,11 @@ impl Installer for Apk {
         escapes::refuse(&site.root)?;
         add(request, site, host, false)?;
         let root = Root::open(&site.root)?;
-        let lines = &repositories(request)?.image_repositories;
+        let apk = repositories(request)?;
+        if apk.installs_keys {
+            install_keys(apk, &root)?;
+        }
+        let lines = &apk.image_repositories;
         if !lines.is_empty() && !root.exists(REPOSITORIES)? {
             root.write(REPOSITORIES, lines.join("\n") + "\n", 0o644)?;
         }
@@ -158,14 +163,8 @@ fn keys(apk: &ApkRepositories, site: &Site, work: &Path) -> Result<(), InstallEr
         found = true;
         std::fs::write(&path, content).map_err(|source| InstallError::Prepare { path, source })
     };
-    for file in &apk.key_files {
-        if let Some(name) = file.file_name() {
-            let content = std::fs::read(file).map_err(|source| InstallError::Prepare {
-                path: file.clone(),
-                source,
-            })?;
-            write(Path::new(name), content)?;
-        }
+    for (name, content) in read_keys(apk)? {
+        write(Path::new(name), content)?;
     }
     let tree = Root::open(&site.root)?;
     if tree.is_dir(KEYS)? {
@@ -182,6 +181,32 @@ fn keys(apk: &ApkRepositories, site: &Site, work: &Path) -> Result<(), InstallEr
         path: "/usr/share/apk/keys".into(),
         package: format!("alpine-keys, or put the keys into mkosi.skeleton/{KEYS}/"),
     })
+}
+
+/// Gives the image the keys that do not come with its packages.
+fn install_keys(apk: &ApkRepositories, root: &Root) -> Result<(), InstallError> {
+    for (name, content) in read_keys(apk)? {
+        let path = Path::new(KEYS).join(name);
+        if !root.exists(&path)? {
+            root.create_dir_all(KEYS, 0o755)?;
+            root.write(&path, content, 0o644)?;
+        }
+    }
+    Ok(())
+}
+
+/// The keys of the request, by name.
+fn read_keys(apk: &ApkRepositories) -> Result<Vec<(&OsStr, Vec<u8>)>, InstallError> {
+    let named = apk.key_files.iter();
+    let named = named.filter_map(|path| Some((path, path.file_name()?)));
+    let read = |(path, name): (&PathBuf, _)| match std::fs::read(path) {
+        Ok(content) => Ok((name, content)),
+        Err(source) => Err(InstallError::Prepare {
+            path: path.clone(),
+            source,
+        }),
+    };
+    named.map(read).collect()
 }
 
 /// The names of the packages in a tree.

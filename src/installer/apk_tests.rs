@@ -16,6 +16,7 @@ fn request(repositories: &[&str], check_keys: bool) -> Request {
             image_repositories: vec!["http://m/v3.24/main".to_owned()],
             key_files: Vec::new(),
             check_keys,
+            installs_keys: false,
         }),
         with_docs: false,
         with_changelogs: false,

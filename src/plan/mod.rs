@@ -9,6 +9,7 @@ mod fingerprint;
 mod functions;
 mod image;
 mod inputs;
+mod installer_files;
 mod layer;
 mod packages;
 mod partitions;

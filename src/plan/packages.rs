@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::PlanError;
+use super::{PlanError, installer_files};
 use crate::config::Config;
 use crate::config::values::{BasePackages, BootProtocol, ManifestFormat};
 use crate::distro::{
@@ -20,15 +20,6 @@ pub(super) struct Requests {
 
 /// What the package manager is asked for. Problems are added to `errors`.
 pub(super) fn requests(config: &Config, errors: &mut Vec<PlanError>) -> Option<Requests> {
-    if let Some(imgbuild) = config.project.imgbuild() {
-        for path in &imgbuild.installer_files {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            errors.push(PlanError::Unsupported(format!(
-                "{}: this version does not support a package manager's configuration in the project",
-                name.escape_debug()
-            )));
-        }
-    }
     if config.project.image_sh().is_some() {
         // No package manager is asked for anything.
         return Some(Requests {
@@ -142,6 +133,7 @@ fn base_request(
     if let Repositories::Rpm(rpm) = &mut repositories {
         rpm_files::add(rpm, listed, &config.repositories, &wanted);
     }
+    installer_files::apply(config, architecture, &mut repositories, errors);
     for (name, what) in named(&packages, &excluded) {
         check_name(facts, "Packages", name, what, errors);
     }

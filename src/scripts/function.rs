@@ -13,6 +13,8 @@ use crate::tree::Root;
 /// Where the file is shown inside.
 const INSIDE: &str = "/run/mkosi/shell-file";
 
+/// A kind of container in which debootstrap does without device files.
+const CONTAINER: (&str, &str) = ("container", "lxc");
 /// The capabilities with which a function could reach the host's disks and files past the walls.
 const DROPPED: [&str; 2] = ["CAP_MKNOD", "CAP_DAC_READ_SEARCH"];
 
@@ -179,8 +181,8 @@ impl Function {
     }
 
     /// Runs it on the host with nothing in reach but the host's programs and the directory `source`,
-    /// which can only be read; the tree at `root` is at `tree`, and can be written to. It has the
-    /// network. `scratch` is a directory of the build's own.
+    /// which can only be read; the tree at `root` is at `tree`, and can be written to. `scratch` is a
+    /// directory of the build's own.
     ///
     /// # Errors
     /// When a command in it fails.
@@ -198,7 +200,9 @@ impl Function {
             .show(source, source)?
             .writable(root, tree)?
             .container()
+            .user_namespace()
             .network(self.network)
+            .env(CONTAINER.0, CONTAINER.1)
             .current_dir(source);
         for capability in DROPPED {
             container = container.drop_capability(capability);
@@ -213,8 +217,33 @@ impl Function {
         let command = container.command(self.shell.program(), ["-c", &script]);
         let result = host.run(command);
         fs::remove_dir_all(&place).map_err(ScriptError::file("remove", &place))?;
-        result.map_err(|e| self.failed(e, ""))?;
+        result.map_err(|e| {
+            let mut error = self.failed(e, "");
+            if let (ScriptError::Function { hint, .. }, Some(text)) =
+                (&mut error, self.lost_variables(tree))
+            {
+                *hint = format!("\n{text}");
+            }
+            error
+        })?;
         Ok(())
+    }
+
+    /// What to do about a file that says nowhere where the tree is: somebody's shell has filled in its
+    /// variables, before they had values.
+    fn lost_variables(&self, tree: &Path) -> Option<String> {
+        let Text::File(path) = &self.text else {
+            return None;
+        };
+        let text = fs::read_to_string(path).ok()?;
+        let is_said = text.contains("img_dir") || text.contains(&*tree.to_string_lossy());
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        (!is_said).then(|| {
+            format!(
+                "{name} does not mention $img_dir. If a shell wrote it from a here-document, it replaced \
+                 $img_dir by nothing: write cat <<'EOF' > {name}, with quotes around EOF"
+            )
+        })
     }
 }
 

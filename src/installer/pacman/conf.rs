@@ -39,16 +39,11 @@ pub(super) fn for_removal() -> String {
     options()
 }
 
-/// The configuration for installing; `servers` are pairs of a repository and its address as pacman
-/// sees it.
+/// The configuration for installing, from `pacman` with addresses as they are inside.
 ///
 /// # Errors
 /// When something cannot be a value there.
-pub(super) fn text(
-    request: &Request,
-    pacman: &PacmanRepositories,
-    servers: &[(String, String)],
-) -> Result<String, InstallError> {
+pub(super) fn text(request: &Request, pacman: &PacmanRepositories) -> Result<String, InstallError> {
     let mut text = options();
     // As in Arch's own configuration: packages must be signed, and databases if they are.
     let level = if pacman.check_keys {
@@ -57,22 +52,41 @@ pub(super) fn text(
         "Never"
     };
     let _ = writeln!(text, "SigLevel = {level}");
-    let _ = writeln!(text, "Architecture = {}", request.architecture);
-    text.push_str("ParallelDownloads = 5\n");
+    let architectures = match pacman.architectures.is_empty() {
+        true => &request.architecture,
+        false => &pacman.architectures.join(" "),
+    };
+    let _ = writeln!(text, "Architecture = {architectures}");
+    if !pacman
+        .options
+        .iter()
+        .any(|l| l.starts_with("ParallelDownloads"))
+    {
+        text.push_str("ParallelDownloads = 5\n");
+    }
+    for line in &pacman.options {
+        let _ = writeln!(text, "{line}");
+    }
     if !request.with_docs {
         let _ = writeln!(text, "NoExtract = {}", DOCUMENTATION.join(" "));
     }
     if !request.excluded.is_empty() {
         let _ = writeln!(text, "IgnorePkg = {}", request.excluded.join(" "));
     }
-    for (name, server) in servers {
-        if !location::is_one_word(server) {
-            return Err(InstallError::Address {
-                manager: "pacman",
-                address: server.escape_debug().to_string(),
-            });
+    for repository in &pacman.repositories {
+        let _ = write!(text, "\n[{}]\n", repository.name);
+        if repository.signed_database && pacman.check_keys {
+            text.push_str("SigLevel = Required DatabaseRequired\n");
         }
-        let _ = write!(text, "\n[{name}]\nServer = {server}\n");
+        for server in &repository.servers {
+            if !location::is_one_word(server) {
+                return Err(InstallError::Address {
+                    manager: "pacman",
+                    address: server.escape_debug().to_string(),
+                });
+            }
+            let _ = writeln!(text, "Server = {server}");
+        }
     }
     Ok(text)
 }

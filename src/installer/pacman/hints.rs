@@ -15,7 +15,9 @@ pub(super) fn explain(what: &str, request: Option<&Request>, source: CommandErro
         return InstallError::Excluded { package };
     }
     let mirror = request.and_then(|request| match &request.repositories {
-        Repositories::Pacman(pacman) => Some(pacman.repositories.first()?.server.as_str()),
+        Repositories::Pacman(pacman) => {
+            Some(pacman.repositories.first()?.servers.first()?.as_str())
+        }
         _ => None,
     });
     InstallError::Command {

@@ -19,6 +19,10 @@ use crate::tree::Root;
 const IMPORTED: [&str; 2] = ["/usr/share/pacman/keyrings", "/usr/share/keyrings"];
 /// Where skeleton trees, and later packages, put keyrings into the tree.
 const OF_TREE: &str = "usr/share/pacman/keyrings";
+/// The directory of keys among the build's own files.
+const DIRECTORY: &str = "gnupg";
+/// The one of an image.
+const OF_IMAGE: &str = "etc/pacman.d/gnupg";
 /// A file with what the directory of keys was made from.
 const MADE_FROM: &str = "made-from";
 const FAILED: &str = "setting up the keys of the distribution failed";
@@ -35,8 +39,8 @@ pub(super) fn prepare(
 ) -> Result<(), InstallError> {
     let keyrings = place.work().join("keyrings");
     let names = collect(pacman, site, &keyrings)?;
-    let directory = place.work().join("gnupg");
-    let digest = digest(&keyrings, &names)?;
+    let directory = place.work().join(DIRECTORY);
+    let digest = digest(pacman, &keyrings, &names)?;
     let made = std::fs::read(place.work().join(MADE_FROM)).unwrap_or_default();
     if made == digest.as_bytes() {
         // For another tree of the same build.
@@ -44,9 +48,13 @@ pub(super) fn prepare(
     }
     if directory.exists() {
         std::fs::remove_dir_all(&directory).map_err(|source| InstallError::Prepare {
-            path: directory,
+            path: directory.clone(),
             source,
         })?;
+    }
+    if let Some(taken_over) = &pacman.key_directory {
+        make_directory(&directory)?;
+        copy_keys(taken_over, &directory)?;
     }
     for target in IMPORTED
         .map(Path::new)
@@ -55,14 +63,15 @@ pub(super) fn prepare(
     {
         place.show(place.work().join("keyrings"), target);
     }
-    // In one container: what pacman-key starts ends with it.
+    // In one container: what pacman-key starts ends with it. Without names it would take all keyrings.
     let script = "pacman-key --config \"$1\" --gpgdir \"$2\" --init\n\
                   config=$1 gpgdir=$2\n\
                   shift 2\n\
+                  [ $# -gt 1 ] || exit 0\n\
                   exec pacman-key --config \"$config\" --gpgdir \"$gpgdir\" \"$@\"";
     place.write("keys.conf", &super::conf::for_removal())?;
     let config = format!("{WORK}/keys.conf");
-    let gpgdir = format!("{WORK}/gnupg");
+    let gpgdir = format!("{WORK}/{DIRECTORY}");
     let mut words = vec!["-ec", script, "sh", &config, &gpgdir, "--populate"];
     words.extend(names.iter().map(String::as_str));
     host.run(place.command("/bin/sh", words, host)?)
@@ -70,20 +79,62 @@ pub(super) fn prepare(
     place.write(MADE_FROM, &digest)
 }
 
-/// Stands for the content of keyrings.
-fn digest(directory: &Path, names: &[String]) -> Result<String, InstallError> {
-    let mut hash = Sha256::new();
-    for name in names {
-        for suffix in [".gpg", "-trusted", "-revoked"] {
-            let path = directory.join(format!("{name}{suffix}"));
-            let content = match std::fs::read(&path) {
-                Ok(content) => content,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-                Err(source) => return Err(InstallError::Prepare { path, source }),
-            };
-            hash.update(format!("{name}{suffix} {}\n", content.len()));
-            hash.update(content);
+/// Gives the image the keys that its packages were checked with, and what is trusted; never the secret
+/// key that says so.
+///
+/// # Errors
+/// When they cannot be copied.
+pub(super) fn install(work: &Path, root: &Root) -> Result<(), InstallError> {
+    for name in PacmanRepositories::KEY_DIRECTORY_FILES {
+        if let Some(content) = read_if_present(&work.join(DIRECTORY).join(name))? {
+            root.create_dir_all(OF_IMAGE, 0o755)?;
+            root.write(Path::new(OF_IMAGE).join(name), content, 0o644)?;
         }
+    }
+    Ok(())
+}
+
+/// Copies what a directory of keys says of others' keys. Its own secret key stays where it is.
+fn copy_keys(source: &Path, target: &Path) -> Result<(), InstallError> {
+    for name in PacmanRepositories::KEY_DIRECTORY_FILES {
+        if let Some(content) = read_if_present(&source.join(name))? {
+            let path = target.join(name);
+            std::fs::write(&path, content)
+                .map_err(|source| InstallError::Prepare { path, source })?;
+        }
+    }
+    Ok(())
+}
+
+fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
+    match std::fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(InstallError::Prepare {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Stands for the content of keyrings, and of the directory that is taken over.
+fn digest(
+    pacman: &PacmanRepositories,
+    directory: &Path,
+    names: &[String],
+) -> Result<String, InstallError> {
+    let of_keyrings = names.iter().flat_map(|name| {
+        [".gpg", "-trusted", "-revoked"].map(|suffix| directory.join(format!("{name}{suffix}")))
+    });
+    let taken_over = pacman.key_directory.iter();
+    let of_directory = taken_over
+        .flat_map(|path| PacmanRepositories::KEY_DIRECTORY_FILES.map(|name| path.join(name)));
+    let mut hash = Sha256::new();
+    for path in of_keyrings.chain(of_directory) {
+        let content = read_if_present(&path)?.unwrap_or_default();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        hash.update(format!("{name} {}\n", content.len()));
+        hash.update(content);
     }
     Ok(format!("{:x}", hash.finalize()))
 }
@@ -109,14 +160,17 @@ fn collect(
         Ok::<(), InstallError>(())
     };
     // Of several places, the first that has the keyring.
-    let directory = pacman.key_files.iter().find(|path| path.is_file());
+    let taken_over = pacman.key_directory.as_deref();
+    let keyrings = pacman
+        .key_files
+        .iter()
+        .filter(|path| taken_over.is_none_or(|directory| !path.starts_with(directory)));
+    let directory = keyrings.clone().find(|path| path.is_file());
     let directory = directory.and_then(|path| path.parent());
-    for file in &pacman.key_files {
+    for file in keyrings {
         if let (Some(name), true) = (file.file_name(), file.parent() == directory) {
-            match std::fs::read(file) {
-                Ok(content) => add(&name.to_string_lossy(), &content)?,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-                Err(e) => return Err(failed(file.clone())(e)),
+            if let Some(content) = read_if_present(file)? {
+                add(&name.to_string_lossy(), &content)?;
             }
         }
     }
@@ -131,7 +185,7 @@ fn collect(
             }
         }
     }
-    if names.is_empty() {
+    if names.is_empty() && taken_over.is_none() {
         return Err(InstallError::Keyring {
             path: format!("{}/{}.gpg", IMPORTED[0], pacman.keyring).into(),
             package: format!(

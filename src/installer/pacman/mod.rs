@@ -11,6 +11,8 @@ use crate::distro::{PacmanRepositories, Repositories};
 use crate::host::{Command, CommandError, Host, Stdout};
 use crate::tree::Root;
 
+/// The program, and its directory in a build's scratch space.
+const NAME: &str = "pacman";
 /// Where the tree has pacman's database.
 const DATABASE: &str = "var/lib/pacman";
 /// Servers that pacman in the image asks; the package pacman-mirrorlist has a list with none chosen.
@@ -37,7 +39,11 @@ impl Installer for Pacman {
     fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
         escapes::refuse(&site.root)?;
         work(request, site, host)?;
-        finish(repositories(request)?, &Root::open(&site.root)?)
+        let (pacman, root) = (repositories(request)?, Root::open(&site.root)?);
+        if pacman.installs_keyring {
+            keyring::install(&site.scratch.join(NAME), &root)?;
+        }
+        finish(pacman, &root)
     }
 
     fn add(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
@@ -74,7 +80,7 @@ impl Installer for Pacman {
     }
 
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
-        let place = Confined::new(site, "pacman", None)?;
+        let place = Confined::new(site, NAME, None)?;
         place.write("remove.conf", &conf::for_removal())?;
         let config = format!("--config={WORK}/remove.conf");
         let words = [
@@ -117,16 +123,15 @@ fn work(request: &Request, site: &Site, host: &Host) -> Result<(), InstallError>
     let pacman = repositories(request)?;
     let _lock = cache::lock(request, host)?;
     Root::open(&site.root)?.create_dir_all(DATABASE, 0o755)?;
-    let mut place = Confined::new(site, "pacman", request.cache.as_deref())?;
-    if pacman.check_keys {
+    let mut place = Confined::new(site, NAME, request.cache.as_deref())?;
+    if pacman.check_keys || pacman.installs_keyring {
         keyring::prepare(pacman, site, &mut place, host)?;
     }
-    let servers: Vec<(String, String)> = pacman
-        .repositories
-        .iter()
-        .map(|repository| (repository.name.clone(), place.address(&repository.server)))
-        .collect();
-    place.write("pacman.conf", &conf::text(request, pacman, &servers)?)?;
+    let mut used = pacman.clone();
+    for server in used.repositories.iter_mut().flat_map(|r| &mut r.servers) {
+        *server = place.address(server);
+    }
+    place.write("pacman.conf", &conf::text(request, &used)?)?;
     let run = |words: &[&str], names: &[String], capture: bool| {
         let mut command = place.command("pacman", arguments(words, names), host)?;
         if capture {

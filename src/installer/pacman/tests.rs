@@ -13,14 +13,15 @@ fn request() -> Request {
         packages: vec!["base".into(), "tools".into()],
         excluded: Vec::new(),
         repositories: Repositories::Pacman(PacmanRepositories {
-            repositories: vec![PacmanRepository {
-                name: "core".into(),
-                server: "http://m/$repo/os/$arch".into(),
-            }],
+            repositories: vec![PacmanRepository::new("core", "http://m/$repo/os/$arch")],
+            architectures: Vec::new(),
+            options: Vec::new(),
             image_server: Some("http://m/$repo/os/$arch".into()),
             keyring: "archlinux",
             key_files: Vec::new(),
+            key_directory: None,
             check_keys: false,
+            installs_keyring: false,
         }),
         with_docs: false,
         with_changelogs: false,
@@ -117,7 +118,7 @@ fn an_address_cannot_bring_options_in() {
     let place = place();
     let mut request = request();
     if let Repositories::Pacman(pacman) = &mut request.repositories {
-        pacman.repositories[0].server = "http://m\nSigLevel = Never".into();
+        pacman.repositories[0].servers[0] = "http://m\nSigLevel = Never".into();
     }
     let error = Pacman
         .install(&request, &place.site, &place.host)
