@@ -124,6 +124,19 @@ fn an_imgbuild_makes_every_format() {
         .run(&["--force", "--incremental", "shell", "cat", "/etc/motd"])
         .succeeds()
         .prints("hello");
+    project.run(&["boot"]).succeeds().prints("HELLO from ann");
+    project.run(&["qemu"]).exits(2).says("qemu");
+    project.file("IMGBUILD", IMGBUILD.replace(":-dir", ":-raw 800M gpt ext4"));
+    project
+        .run(&["--incremental", "boot"])
+        .succeeds()
+        .prints("HELLO from ann");
+    project
+        .run(&["shell", "stat", "--file-system", "--format=%T", "/"])
+        .succeeds()
+        .prints("ext");
+    project.run(&["clean"]).succeeds();
+    project.file("IMGBUILD", IMGBUILD);
     project.run(&["--force", "clean"]).succeeds();
     assert!(!at("box").exists() && !at("box.packages").exists());
     support::assert_no_leaks(project.path());

@@ -3,38 +3,13 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod apk;
 mod support;
 
 use std::fs;
 use std::path::Path;
 
 use support::{Project, assert_no_leaks, root};
-
-/// Fills the tree as apk does, and notes its words and its files.
-const APK: &str = r#"#!/bin/sh
-set -e
-if [ "$1" = --version ]; then echo "apk-tools 3.0.3, compiled for x86_64."; exit; fi
-tree=/run/mkosi/tree
-{ echo "$@"; cat /run/mkosi/manager/repositories; ls /run/mkosi/manager/keys; } >>$tree/noted
-cat /run/mkosi/mirrors/*/content >>$tree/noted
-case " $* " in *" nosuch "*)
-    echo "ERROR: unable to select packages:"; echo "  nosuch (no such package):"
-    echo "    required by: world[nosuch]"; exit 1 ;;
-esac
-touch /usr/share/evil 2>/dev/null && exit 3
-touch /run/mkosi/cache/downloaded
-mkdir -p $tree/lib/apk/db $tree/etc $tree/bin $tree/usr/share/man/man1 $tree/proc/1 2>/dev/null
-test -e $tree/proc/1/status
-test -c $tree/dev/null
-touch $tree/usr/share/man/man1/x.1
-cp /bin/busybox $tree/bin/busybox
-ln -sf busybox $tree/bin/sh
-cat >$tree/etc/os-release <<EOF
-ID=alpine
-EOF
-printf 'P:alpine-base\nV:3.24.1-r0\nA:x86_64\nI:4096\n\nP:curl\nV:8.1-r0\nA:x86_64\nI:8192\n\n' \
-    >$tree/lib/apk/db/installed
-"#;
 
 const SWUPD: &str = r#"#!/bin/sh
 set -e
@@ -50,20 +25,13 @@ case " $* " in *nosuch*) echo 'Error: Bundle "nosuch" is invalid' >&2; exit 3 ;;
 fn project(settings: &str) -> Project {
     let project = Project::new();
     project.file("mkosi.default", settings);
-    project.script("bin/apk", APK);
+    apk::install(&project);
     project.script("bin/swupd", SWUPD);
     project
 }
 
 fn run(project: &Project, words: &[&str]) -> support::Run {
-    let path = format!(
-        "{}:{}",
-        project.path().join("bin").display(),
-        std::env::var("PATH").unwrap()
-    );
-    let mut command = project.command(words);
-    command.env("PATH", path);
-    support::finish(command)
+    support::finish(apk::in_reach(project, project.command(words)))
 }
 
 fn manifest(project: &Project) -> serde_json::Value {

@@ -1,18 +1,21 @@
 //! Functions of a project's shell file: inside the image, on the host, or confined there.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::ScriptError;
 use super::name_servers::NameServers;
+use super::{PATH, ScriptError};
 use crate::host::{Command, CommandError, Confinement, Container, Host, printable};
 use crate::tree::Root;
 
 /// Where the file is shown inside.
 const INSIDE: &str = "/run/mkosi/shell-file";
 
+/// Stands in for mount(8).
+const MOUNT: &str = include_str!("mount.sh");
 /// A kind of container in which debootstrap does without device files.
 const CONTAINER: (&str, &str) = ("container", "lxc");
 /// The capabilities with which a function could reach the host's disks and files past the walls.
@@ -196,13 +199,19 @@ impl Function {
     ) -> Result<(), ScriptError> {
         let place = scratch.join("confined");
         fs::create_dir(&place).map_err(ScriptError::file("create", &place))?;
+        let mount = scratch.join("mount");
+        fs::write(&mount, MOUNT)
+            .and_then(|()| fs::set_permissions(&mount, fs::Permissions::from_mode(0o755)))
+            .map_err(ScriptError::file("write", &mount))?;
         let mut container = Confinement::new(&place)?
+            .show(&mount, Path::new("/run/mkosi/bin/mount"))?
             .show(source, source)?
             .writable(root, tree)?
             .container()
             .user_namespace()
             .network(self.network)
             .env(CONTAINER.0, CONTAINER.1)
+            .env("PATH", PATH)
             .current_dir(source);
         for capability in DROPPED {
             container = container.drop_capability(capability);

@@ -28,6 +28,9 @@ pub use headers::keep_headers;
 pub use postinst::postinst;
 pub use prepare::prepare;
 
+/// The search path where this program brings programs of its own, which come first.
+const PATH: &str = "/run/mkosi/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// A script of the project and what it is given.
 #[derive(Clone, Debug, Serialize)]
 pub struct Script {

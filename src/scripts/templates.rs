@@ -10,16 +10,14 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::ScriptError;
 use super::secrets::{Broker, SOCKET_VARIABLE, SecretError, SecretSource, Secrets};
+use super::{PATH, ScriptError};
 use crate::host::{Command, CommandError, Confinement, Host, Stdout, printable};
 use crate::tree::Root;
 use crate::tree::adapt::{Role, inputs};
 
 /// Where everything that rendering takes is shown.
 const INSIDE: &str = "/run/mkosi";
-/// Programs there come first.
-const PATH: &str = "/run/mkosi/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Reports every command that fails in a way that nobody looks at, which shells otherwise keep to
 /// themselves within a here-document.
 const TRAP: &str =

@@ -56,7 +56,9 @@ ann annpw
 provision() {
     [ "$format" = dir ] || echo "$format" > /etc/format
     useradd -m ann
-    printf '[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n' \
+    printf '%s\n' '[Unit]' After=multi-user.target '[Service]' Type=oneshot \
+        "ExecStart=/bin/sh -c 'echo HELLO from \$\$(id -un ann) > /dev/console'" \
+        'ExecStartPost=/bin/systemctl --no-block poweroff' '[Install]' WantedBy=multi-user.target \
         > /etc/systemd/system/hello.service
     systemctl enable hello.service
 }

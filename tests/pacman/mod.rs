@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::signing::Key;
-use crate::support::{finish, tool};
+use crate::support::{Project, finish, tool};
 
 /// One package.
 pub struct Package<'a> {
@@ -170,13 +170,31 @@ impl Repository {
 }
 
 /// Writes a key's keyring as pacman-key wants it, below a project's skeleton tree.
-pub fn keyring(key: &Key, project: &crate::support::Project) {
+pub fn keyring(key: &Key, project: &Project) {
     let directory = project
         .path()
         .join("mkosi.skeleton/usr/share/pacman/keyrings");
     key.export(&directory.join("tests.gpg"));
     let trusted = format!("{}:4:\n", key.fingerprint);
     fs::write(directory.join("tests-trusted"), trusted).expect("a file");
+}
+
+/// Makes a project's own directory of pacman's keys, `gnupg`, which trusts one or none.
+pub fn trust(project: &Project, key: Option<&Key>) {
+    let gpgdir = project.path().join("gnupg");
+    let gpgdir = gpgdir.to_string_lossy();
+    let pacman_key = |words: &[&str]| {
+        let all = ["--config", "/dev/null", "--gpgdir", &gpgdir];
+        tool("pacman-key", &[&all[..], words].concat());
+    };
+    pacman_key(&["--init"]);
+    if let Some(key) = key {
+        let file = project.path().join("key.gpg");
+        key.export(&file);
+        pacman_key(&["--add", &file.to_string_lossy()]);
+        pacman_key(&["--lsign-key", &key.fingerprint]);
+    }
+    tool("gpgconf", &["--homedir", &gpgdir, "--kill", "all"]);
 }
 
 const BASH: &str = "#!/bin/sh\nexec /bin/sh \"$@\"\n";

@@ -1,0 +1,184 @@
+//! IMGBUILD for Arch Linux, from a repository of the tests' own by the host's pacman, and for Alpine Linux,
+//! by a program that stands in for apk. Needs root, pacman, repo-add, gpg and busybox-static; no network.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod apk;
+mod pacman;
+mod signing;
+mod support;
+
+use std::fs;
+
+use pacman::{Package, Repository, add_base, trust};
+use signing::Key;
+use support::{Project, assert_no_leaks, root, tool};
+
+const ARCH: &str = "imgname=box\ntarget=arch\nformat=dir\npackages=hello\nhostconf=keyring\n\
+                    provision() {\n cat /etc/motd > /etc/provisioned\n}\n";
+
+/// The file as its manual has it: options, and a list of servers that is included.
+const PACMAN_CONF: &str = "[options]\nArchitecture = auto\nCheckSpace\nGPGDir = ./gnupg\n\
+                           SigLevel = Required DatabaseOptional\nNoExtract = usr/share/licenses/*\n\n\
+                           [core]\nInclude = ./mirrorlist\n";
+
+#[test]
+fn an_imgbuild_for_arch_uses_its_pacman_conf() {
+    root();
+    let key = Key::new("Tester <tester@example.com>");
+    let repository = Repository::new();
+    add_base(&repository, Some(&key));
+    let evil = Package {
+        files: &[("usr/bin/evil", "#!/bin/sh\n")],
+        ..Package::new("evil")
+    };
+    repository.add(&evil, None);
+    repository.index(Some(&key));
+    let project = Project::new();
+    let server = format!(
+        "Server = file://{}/$repo/os/$arch\n",
+        repository.mirror().display()
+    );
+    project
+        .file("IMGBUILD", ARCH)
+        .file("pacman.conf", PACMAN_CONF)
+        .file("mirrorlist", server)
+        .file("files/etc/motd", "hello\n");
+    trust(&project, Some(&key));
+    let untouched = project.untouched();
+
+    // What it must not say, and what is not signed, before anything that works.
+    let with = |conf: &str, words: &[&str]| {
+        project.file("pacman.conf", conf);
+        let run = project.run(words);
+        project.file("pacman.conf", PACMAN_CONF);
+        run
+    };
+    for level in ["Never", "Optional TrustAll"] {
+        with(
+            &PACMAN_CONF.replace("Required DatabaseOptional", level),
+            &[],
+        )
+        .exits(2)
+        .says(&format!(
+            "pacman.conf:5: SigLevel = {level}: packages are installed only if"
+        ))
+        .says("--repository-key-check=no");
+    }
+    with("[core]\nInclude = /etc/shadow\n", &[])
+        .exits(2)
+        .says("pacman.conf:2: Include = /etc/shadow: it leads out of the project");
+    project
+        .run(&["--package=evil"])
+        .exits(1)
+        .says("must be signed");
+    untouched.check();
+
+    project.run(&[]).succeeds().says("with pacman");
+    let tree = project.path().join("box");
+    let read = |name: &str| fs::read_to_string(tree.join(name)).unwrap();
+    assert_eq!(read("etc/provisioned"), "hello\n");
+    assert!(tree.join("usr/bin/hello").exists());
+    assert!(
+        !tree.join("usr/share/licenses/hello").exists(),
+        "NoExtract counts"
+    );
+    assert!(
+        !tree.join("etc/pacman.conf").exists(),
+        "the file stays in the project"
+    );
+    let packages = fs::read_to_string(project.path().join("box.packages")).unwrap();
+    assert!(
+        packages.lines().any(|line| line == "hello 1.0-1 x86_64"),
+        "{packages}"
+    );
+    // The image can check packages itself, and has nobody's secret key.
+    let keys = tree.join("etc/pacman.d/gnupg");
+    assert!(!keys.join("private-keys-v1.d").exists() && !keys.join("secring.gpg").exists());
+    let signature = format!("{}.sig", repository.file("hello").display());
+    let gpgdir = keys.to_string_lossy();
+    tool(
+        "pacman-key",
+        &[
+            "--config",
+            "/dev/null",
+            "--gpgdir",
+            &gpgdir,
+            "--verify",
+            &signature,
+        ],
+    );
+    assert_no_leaks(project.path());
+
+    // A cached tree belongs to the keys and servers that it was made with.
+    fs::remove_dir_all(project.path().join("gnupg")).unwrap();
+    trust(&project, None);
+    project
+        .run(&["--force"])
+        .exits(1)
+        .says("a signature could not be verified");
+    project
+        .file("IMGBUILD", ARCH.replace("hostconf=keyring\n", ""))
+        .run(&["--force", "--repository-key-check=no"])
+        .succeeds()
+        .says("SIGNATURES OF PACKAGES ARE NOT CHECKED");
+    assert!(!keys.exists(), "without hostconf the image has no keyring");
+    assert_no_leaks(project.path());
+}
+
+#[test]
+fn an_imgbuild_for_alpine_uses_its_repositories_and_keys() {
+    root();
+    let project = Project::new();
+    apk::install(&project);
+    project
+        .file(
+            "IMGBUILD",
+            "imgname=box\ntarget=alpine\nformat=dir\npackages='\ncurl\n'\n\
+             provision() {\n echo \"$format\" > /etc/provisioned\n}\n",
+        )
+        .file(
+            "repositories",
+            "# mine\n./packages\n@edge https://example.com/edge/main\n",
+        )
+        .file("packages/content", "mirror\n")
+        .file("keys/own.rsa.pub", "key\n")
+        .file("files/etc/motd", "hello\n");
+    let run = |words: &[&str]| support::finish(apk::in_reach(&project, project.command(words)));
+    run(&["--mirror=https://example.com"])
+        .exits(2)
+        .says("Mirror: the project's file repositories says where packages come from");
+    run(&[]).succeeds().says("with apk");
+    let tree = project.path().join("box");
+    let read = |name: &str| fs::read_to_string(tree.join(name)).unwrap();
+    let noted = read("noted");
+    assert!(!noted.contains("--allow-untrusted"), "{noted}");
+    assert!(
+        noted.ends_with(
+            "add -- alpine-base curl\n\
+             /run/mkosi/mirrors/0\n@edge https://example.com/edge/main\nown.rsa.pub\nmirror\n"
+        ),
+        "{noted}"
+    );
+    assert_eq!(read("etc/provisioned"), "dir\n");
+    assert_eq!(read("etc/motd"), "hello\n");
+    // apk brings its keys along; the list of repositories stays in the project.
+    assert_eq!(read("etc/apk/keys/own.rsa.pub"), "key\n");
+    assert!(!tree.join("etc/apk/repositories").exists());
+    let packages = fs::read_to_string(project.path().join("box.packages")).unwrap();
+    assert!(packages.contains("curl"), "{packages}");
+    assert_no_leaks(project.path());
+
+    fs::rename(project.path().join("keys"), project.path().join("other")).unwrap();
+    fs::create_dir(project.path().join("keys")).unwrap();
+    run(&["--force"])
+        .exits(2)
+        .says("keys: it holds no public key");
+    project.file("repositories", "https://example.com/a b\n");
+    run(&["--force"])
+        .exits(2)
+        .says("repositories:1: https://example.com/a b: expected an address");
+    // Of another package manager nothing is read.
+    project.file("pacman.conf", "nonsense\n");
+    run(&["summary"]).exits(2).says("pacman.conf is not read");
+}
