@@ -73,7 +73,13 @@ fn an_imgbuild_makes_every_format() {
         .exits(2)
         .says("box already exists");
 
-    run_makeimg(&project, &["--incremental", "--force", "-F", "tar xz"]).succeeds();
+    // Less of a system is packed sooner.
+    let less = "--remove-files=/usr/lib,/usr/share,/usr/sbin";
+    run_makeimg(
+        &project,
+        &["--incremental", "--force", less, "-F", "tar xz"],
+    )
+    .succeeds();
     tool("mkdir", &[&at("unpacked").to_string_lossy()]);
     tool(
         "tar",
@@ -118,6 +124,16 @@ fn an_imgbuild_makes_every_format() {
         .exits(1)
         .says("files/etc/group.makeimg.patch to /etc/group: the change at line 3");
     fs::remove_file(at("files/etc/group.makeimg.patch")).unwrap();
+    for (functions, says) in [
+        ("useradd -m ann; cat /no-such-file", "IMGBUILD, provision"),
+        ("true", "has no user ann"),
+    ] {
+        project.file("IMGBUILD", IMGBUILD.replace("useradd -m ann", functions));
+        run_makeimg(&project, &["--incremental", "--force"])
+            .exits(1)
+            .says(says);
+    }
+    project.file("IMGBUILD", IMGBUILD);
 
     // mkosi's own verbs work here.
     project
@@ -170,9 +186,21 @@ fn an_imgbuild_is_checked_before_work_begins() {
     with("imgname=x\nexit 0\n")
         .exits(2)
         .says("IMGBUILD: it ends the shell that reads it");
+    with("imgname=x\ntarget=debian\nformat=dir\npasswords='root nosuch'\n")
+        .exits(2)
+        .says("there is no secret nosuch");
+    with("imgname=x\ntarget=debian\nformat=dir\nhostconf='keyring mirrors'\n")
+        .exits(2)
+        .says("IMGBUILD:4: hostconf=mirrors: only keyring is known")
+        .says("IMGBUILD:4: hostconf=keyring has no effect: Debian's keyring is a package");
     with("set -e\nimgname=x\nfalse\n")
         .exits(2)
         .says("it exited with status 1");
+    project.file("IMGBUILD", IMGBUILD.replace(":-dir", ":-custom"));
+    project
+        .run(&["boot"])
+        .exits(2)
+        .says("its form is the project's own; build it with --format=directory");
     // Reading it changes nothing, reaches nobody, and shows it nothing of the host.
     for command in [
         "touch here",

@@ -31,6 +31,15 @@ pub(super) fn lacking(
         tools.extend(signer.tools());
     }
     lacking.extend(host.require(&tools).err().map(VerbError::Host));
+    let passwords = plan.actions().filter_map(|action| match action {
+        Action::SetPasswords(passwords) => Some(passwords),
+        _ => None,
+    });
+    lacking.extend(passwords.flat_map(|passwords| {
+        let names = passwords.users.iter().map(|user| &user.secret);
+        let missing = names.filter_map(|name| passwords.secrets.check(name).err());
+        missing.map(VerbError::Secret)
+    }));
     // A skeleton tree may bring another keyring.
     if config.skeleton_trees.is_empty() {
         let installations = plan.actions().filter_map(|action| match action {

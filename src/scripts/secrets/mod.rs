@@ -41,6 +41,33 @@ pub struct SecretSource {
     pub directory: PathBuf,
 }
 
+impl SecretSource {
+    /// Checks that somebody defined a secret, without asking for its value.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn check(&self, name: &str) -> Result<(), SecretError> {
+        self.find(name).map(|_| ())
+    }
+
+    /// The file that holds a secret's value, or the command for it.
+    fn find(&self, name: &str) -> Result<PathBuf, SecretError> {
+        check_name(name)?;
+        let directory = self.revealed.as_ref().or(self.definitions.as_ref());
+        let Some(directory) = directory else {
+            return Err(SecretError::NoDirectory { name: name.into() });
+        };
+        let path = directory.join(name);
+        match path.is_file() {
+            true => Ok(path),
+            false => Err(SecretError::Missing {
+                name: name.into(),
+                path,
+            }),
+        }
+    }
+}
+
 /// Why there is no value.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
@@ -200,16 +227,7 @@ impl<'a> Secrets<'a> {
     }
 
     fn run(&self, name: &str) -> Result<Vec<u8>, SecretError> {
-        let Some(directory) = &self.source.definitions else {
-            return Err(SecretError::NoDirectory { name: name.into() });
-        };
-        let path = directory.join(name);
-        if !path.is_file() {
-            return Err(SecretError::Missing {
-                name: name.into(),
-                path,
-            });
-        }
+        let path = self.source.find(name)?;
         let caller = calling_user().filter(|_| name.starts_with('+'));
         let command = match caller {
             None => Command::new("sh"),
