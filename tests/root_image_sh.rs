@@ -178,6 +178,9 @@ fn what_an_image_sh_makes_boots_in_a_container() {
         .succeeds()
         .prints("is ID=tiny");
     project.run(&["qemu"]).exits(2).says("qemu");
+    run_makeimg(&project, &["-F", "tar"])
+        .exits(2)
+        .says("the name in img_name ends in decides the form");
     project.run(&["clean"]).succeeds();
     assert!(!project.path().join("img/tiny").exists());
     assert_no_leaks(project.path());

@@ -4,12 +4,16 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod apk;
+mod makeimg;
 mod pacman;
 mod signing;
 mod support;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::process::Command;
 
+use makeimg::with_program;
 use pacman::{Package, Repository, add_base, trust};
 use signing::Key;
 use support::{Project, assert_no_leaks, root, tool};
@@ -181,4 +185,59 @@ fn an_imgbuild_for_alpine_uses_its_repositories_and_keys() {
     // Of another package manager nothing is read.
     project.file("pacman.conf", "nonsense\n");
     run(&["summary"]).exits(2).says("pacman.conf is not read");
+}
+
+/// The manual's example: a template with a secret out of a password store, which is revealed here, and built
+/// with on another machine, where there is no such store.
+#[test]
+fn secrets_revealed_here_build_elsewhere() {
+    root();
+    let (project, buildhost) = (Project::new(), Project::new());
+    apk::install(&project);
+    let bin = with_program(&project);
+    project
+        .script(
+            "bin/pass",
+            "#!/bin/sh\n[ \"$*\" = 'show vpn/server_key' ] && echo c2VjcmV0LWtleQ==\n",
+        )
+        .script(
+            "bin/scp",
+            "#!/bin/sh\nset -e\n[ \"$3\" = user@buildhost: ]\nexec cp -r \"$2\" \"$BUILDHOST\"\n",
+        )
+        .script(
+            "bin/ssh",
+            "#!/bin/sh\nset -e\nrm bin/pass\ncd \"$BUILDHOST\"\nshift\nexec \"$@\"\n",
+        )
+        .file(
+            "IMGBUILD",
+            "imgname=vpn\ntarget=alpine\nformat=dir\nSERVER_IP=10.0.0.1\n",
+        )
+        .file("keys/own.rsa.pub", "key\n")
+        .file("repositories", "./packages\n")
+        .file("packages/content", "")
+        .file("secrets/+vpn_server_key", "pass show vpn/server_key\n")
+        .file(
+            "files/etc/wireguard/wg0.conf.makeimg.template",
+            "[Interface]\nAddress = ${SERVER_IP}/24\nListenPort = 51820\n\
+             PrivateKey = $(makeimg -S +vpn_server_key)\n\n[Peer]\nAllowedIPs =\n",
+        )
+        .mode("files/etc/wireguard/wg0.conf.makeimg.template", 0o600);
+    let mut shell = Command::new("bash");
+    shell
+        .current_dir(project.path())
+        .env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()))
+        .env("BUILDHOST", buildhost.path())
+        .env_remove("SUDO_UID")
+        .env_remove("SUDO_USER")
+        .args(["-ec", "makeimg -R xsecrets\nscp -r . user@buildhost:\nssh user@buildhost makeimg -r xsecrets\n"]);
+    support::finish(shell).succeeds();
+    let conf = buildhost.path().join("vpn/etc/wireguard/wg0.conf");
+    assert_eq!(
+        fs::read_to_string(&conf).unwrap(),
+        "[Interface]\nAddress = 10.0.0.1/24\nListenPort = 51820\n\
+         PrivateKey = c2VjcmV0LWtleQ==\n\n[Peer]\nAllowedIPs =\n"
+    );
+    assert_eq!(fs::metadata(&conf).unwrap().mode() & 0o7777, 0o600);
+    assert!(!project.path().join("vpn").exists());
+    assert_no_leaks(buildhost.path());
 }

@@ -34,6 +34,13 @@ pub(super) fn read(words: &Makeimg, context: &Context) -> Result<Preset, ShellEr
     let directory = &context.directory;
     let mut preset = Preset::default();
     let (base, origin) = base(words, context, &mut preset);
+    if words.format.is_some() {
+        preset.errors.push(ConfigError::Conflict(
+            "command line (--format): what the name in img_name ends in decides the form of an image.sh's \
+             image"
+                .to_owned(),
+        ));
+    }
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let variables = [
         ("src_dir", text(directory)),

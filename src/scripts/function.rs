@@ -96,6 +96,7 @@ pub fn run_inside(function: &Function, root: &Path, host: &Host) -> Result<(), S
         Path::new("/")
     };
     let mut container = Container::new(root)
+        .user_namespace()
         .network(function.network && tree.is_dir("etc")?)
         .current_dir(home);
     for capability in DROPPED {

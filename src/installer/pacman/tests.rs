@@ -90,6 +90,51 @@ fn signatures_are_required_and_keys_come_from_host_or_tree() {
 }
 
 #[test]
+fn a_project_has_its_own_servers_options_and_keys() {
+    let place = place();
+    let keys = place.site.scratch.join("theirs");
+    std::fs::create_dir(&keys).unwrap();
+    for name in ["pubring.gpg", "trustdb.gpg", "secring.gpg"] {
+        std::fs::write(keys.join(name), name).unwrap();
+    }
+    let mut request = request();
+    if let Repositories::Pacman(pacman) = &mut request.repositories {
+        pacman.check_keys = true;
+        pacman.key_directory = Some(keys);
+        pacman.installs_keyring = true;
+        pacman.architectures = vec!["x86_64".into(), "x86_64_v3".into()];
+        pacman.options = vec!["NoExtract = a/*".into(), "ParallelDownloads = 2".into()];
+        pacman.repositories[0].signed_database = true;
+        pacman.repositories[0].servers.push("http://n".into());
+    }
+    Pacman.install(&request, &place.site, &place.host).unwrap();
+    let lines = place.recorder.lines();
+    assert!(lines[0].ends_with(" --populate"), "{lines:?}");
+    let conf = conf(&place);
+    assert!(
+        conf.ends_with(
+            "\n[core]\nSigLevel = Required DatabaseRequired\nServer = http://m/$repo/os/$arch\n\
+             Server = http://n\n"
+        ),
+        "{conf}"
+    );
+    for line in [
+        "NoExtract = a/*",
+        "ParallelDownloads = 2",
+        "Architecture = x86_64 x86_64_v3",
+    ] {
+        assert!(conf.lines().any(|l| l == line), "{line} is not in {conf}");
+    }
+    assert!(!conf.contains("ParallelDownloads = 5"), "{conf}");
+    let of_image = place.site.root.join("etc/pacman.d/gnupg");
+    assert_eq!(
+        std::fs::read_to_string(of_image.join("pubring.gpg")).unwrap(),
+        "pubring.gpg"
+    );
+    assert!(!of_image.join("secring.gpg").exists());
+}
+
+#[test]
 fn what_was_taken_out_is_not_installed() {
     let mut request = request();
     request.packages = vec!["base".into(), "desktop".into()];
