@@ -147,6 +147,7 @@ fn an_imgbuild_makes_every_format() {
         .prints("hello");
     project.run(&["boot"]).succeeds().prints("HELLO from ann");
     project.run(&["qemu"]).exits(2).says("qemu");
+    project.run(&["clean"]).succeeds();
     project.file("IMGBUILD", IMGBUILD.replace(":-dir", ":-raw 800M gpt ext4"));
     project
         .run(&["--incremental", "boot"])

@@ -22,7 +22,7 @@ pub fn run_makeimg(project: &Project, words: &[&str]) -> Run {
 /// Lets commands of a shell find the program by that name, in the project's `bin`.
 pub fn with_program(project: &Project) -> std::path::PathBuf {
     let bin = project.path().join("bin");
-    fs::create_dir(&bin).unwrap();
+    fs::create_dir_all(&bin).unwrap();
     symlink(env!("CARGO_BIN_EXE_mkosi"), bin.join("makeimg")).unwrap();
     bin
 }
