@@ -11,6 +11,8 @@ pub mod disk;
 pub mod distro;
 pub mod engine;
 pub mod frontend;
+// System calls that no crate makes safe.
+#[allow(unsafe_code)]
 pub mod host;
 pub mod installer;
 pub mod output;

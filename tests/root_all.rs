@@ -331,6 +331,8 @@ struct OnTerminal {
 }
 
 impl OnTerminal {
+    // No crate makes a terminal the controlling one of a child.
+    #[allow(unsafe_code)]
     fn start(project: &Project, arguments: &[&str]) -> Self {
         let size = nix::pty::Winsize {
             ws_row: 24,

@@ -372,6 +372,8 @@ fn a_second_signal_is_urgent() {
 }
 
 /// Starts a helper on a terminal of its own and returns it with the terminal's other end.
+// No crate makes a terminal the controlling one of a child.
+#[allow(unsafe_code)]
 fn start_on_terminal(name: &str, directory: &Path) -> (Child, fs::File) {
     let pty = nix::pty::openpty(None, None).unwrap();
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());

@@ -54,7 +54,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Cli
                     globals.jobs = Some(number);
                 }
                 Id::Debug => {
-                    globals.debug_run = debug(&value).ok_or_else(|| bad("expected run".into()))?
+                    globals.debug_run = debug(&value).ok_or_else(|| bad("expected run".into()))?;
                 }
                 Id::Json => globals.json = yes()?,
                 Id::Progress => {

@@ -127,7 +127,7 @@ fn row<'a>(text: &mut String, widths: &[usize], cells: impl Iterator<Item = &'a 
 
 fn table(text: &mut String, layout: &Layout, glyphs: &Glyphs) {
     let mut lines = vec![[
-        "".to_owned(),
+        String::new(),
         "Name".to_owned(),
         "Start".to_owned(),
         "Size".to_owned(),

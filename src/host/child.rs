@@ -1,7 +1,7 @@
 //! What a new process changes about itself between fork and exec.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -38,7 +38,7 @@ pub(super) fn prepare(
     without_sync: bool,
 ) {
     let parent = std::process::id();
-    let keep: Vec<RawFd> = inherited.iter().map(|fd| fd.as_raw_fd()).collect();
+    let keep: Vec<RawFd> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
     let filter = if without_sync {
         no_sync::filter()
     } else {

@@ -95,7 +95,7 @@ pub(super) unsafe fn install(filter: &[libc::sock_filter]) {
     };
     // SAFETY: the program and its statements outlive the call, which copies them.
     unsafe {
-        let mode = libc::SECCOMP_MODE_FILTER as libc::c_ulong;
+        let mode = libc::c_ulong::from(libc::SECCOMP_MODE_FILTER);
         libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program);
     }
 }

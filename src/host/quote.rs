@@ -49,7 +49,7 @@ fn push_visible(out: &mut String, c: char, escape: char) {
         '\r' => out.extend([escape, 'r']),
         '\t' => out.extend([escape, 't']),
         c if is_hidden(c) && c.is_ascii() => {
-            out.push_str(&format!("{escape}x{:02x}", u32::from(c)))
+            out.push_str(&format!("{escape}x{:02x}", u32::from(c)));
         }
         c if is_hidden(c) => out.push_str(&format!("{escape}u{:04x}", u32::from(c))),
         c => out.push(c),

@@ -117,9 +117,8 @@ fn walk(
 }
 
 fn one(top: &OwnedFd, path: &Path, meta: &Metadata) -> Result<Described, Errno> {
-    let (above, name) = match (path.parent(), path.file_name()) {
-        (Some(above), Some(name)) => (above, name),
-        _ => return Err(Errno::INVAL),
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Errno::INVAL);
     };
     let above = if above.as_os_str().is_empty() {
         Path::new(".")

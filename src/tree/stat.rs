@@ -32,7 +32,7 @@ impl Kind {
             FileType::Fifo => Self::Fifo,
             FileType::Socket => Self::Socket,
             FileType::CharacterDevice | FileType::BlockDevice => Self::Device,
-            _ => return None,
+            FileType::Unknown => return None,
         })
     }
 

@@ -168,7 +168,7 @@ fn step(
     match action {
         Action::Install(request) => fill_in(&mut step, request, installer, false)?,
         Action::AddPackages(request) | Action::ExtendBase(request) => {
-            fill_in(&mut step, request, installer, true)?
+            fill_in(&mut step, request, installer, true)?;
         }
         Action::RemovePackages(packages) => step.packages.clone_from(packages),
         _ => {}

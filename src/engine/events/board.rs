@@ -251,7 +251,7 @@ impl Sink for Board {
     fn transient(&self, image: &str, _: usize, line: &str) {
         if let Ok(mut state) = self.state.lock() {
             self.change(&mut state, image, |running| {
-                line.clone_into(&mut running.line)
+                line.clone_into(&mut running.line);
             });
         }
     }

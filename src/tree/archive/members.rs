@@ -1,5 +1,6 @@
 //! The members of a tar archive, one after the other.
 
+use std::borrow::Cow;
 use std::ffi::CString;
 use std::io::{self, Read};
 
@@ -126,7 +127,7 @@ impl<R: Read> Members<R> {
                         .get("linkpath")
                         .map(<[u8]>::to_vec)
                         .or(long_link.take())
-                        .or_else(|| header.link_name_bytes().map(|link| link.into_owned()))
+                        .or_else(|| header.link_name_bytes().map(Cow::into_owned))
                         .unwrap_or_default();
                     return self.member(header, kind, name, link, &records).map(Some);
                 }

@@ -57,7 +57,7 @@ pub fn parse(text: &[u8]) -> Result<Patch, PatchError> {
 
 fn names_nothing(line: &[u8]) -> bool {
     let name = line.get(4..).unwrap_or_default();
-    let end = name.iter().position(|b| b.is_ascii_whitespace());
+    let end = name.iter().position(u8::is_ascii_whitespace);
     &name[..end.unwrap_or(name.len())] == NOTHING
 }
 
