@@ -16,7 +16,7 @@ use installed::{Times, bookworm, differences};
 use mkosi::host::{Cancel, Host, HostRunner, Quiet};
 use mkosi::installer::{Deb, Installer as _, Site};
 use sha2::{Digest as _, Sha256};
-use support::{Project, assert_no_leaks, finish, root, tool};
+use support::{Project, assert_no_leaks, finish, inside, root, tool};
 
 /// Packages with diversions, alternatives, configuration files, users, triggers, set-user-ID files,
 /// capabilities and hard links.
@@ -93,23 +93,6 @@ fn compare(release: &str, packages: &str, settings: &str) -> Project {
     assert!(wrong.iter().all(caches), "{wrong:?}");
     assert_no_leaks(ours.path());
     ours
-}
-
-/// Runs a command in the built tree, with the host's network.
-fn inside(tree: &Path, words: &[&str]) -> String {
-    let tree = format!("--directory={}", tree.display());
-    let mut all = vec![
-        "--quiet",
-        "--register=no",
-        "--keep-unit",
-        "--as-pid2",
-        "--console=pipe",
-        "--resolv-conf=copy-host",
-        "--setenv=DEBIAN_FRONTEND=noninteractive",
-        tree.as_str(),
-    ];
-    all.extend(words);
-    tool("systemd-nspawn", &all)
 }
 
 /// Adds a package as the layers of a build do.

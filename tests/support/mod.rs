@@ -169,6 +169,23 @@ pub fn tool(program: &str, arguments: &[&str]) -> String {
     run.stdout
 }
 
+/// Runs a command in a container of a built tree, with the host's network.
+pub fn inside(tree: &Path, words: &[&str]) -> String {
+    let tree = format!("--directory={}", tree.display());
+    let mut all = vec![
+        "--quiet",
+        "--register=no",
+        "--keep-unit",
+        "--as-pid2",
+        "--console=pipe",
+        "--resolv-conf=copy-host",
+        "--setenv=DEBIAN_FRONTEND=noninteractive",
+        tree.as_str(),
+    ];
+    all.extend(words);
+    tool("systemd-nspawn", &all)
+}
+
 impl Run {
     #[track_caller]
     pub fn succeeds(&self) -> &Self {
