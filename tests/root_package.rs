@@ -87,12 +87,13 @@ fn install(project: &Project, release: &str, package: &Path) {
         &["apt-get", "--simulate", "install", "/root/mkosi.deb"],
     );
     let recommended = tool(top().join("scripts/packages").to_str().unwrap(), &["run"]);
+    let present = inside(
+        &tree,
+        &["dpkg-query", "--show", "--showformat=${Package}\\n"],
+    );
     for name in recommended.split_whitespace() {
         let is_new = all.contains(&format!("\nInst {name} "));
-        let status = format!("Package: {name}\nStatus: install ok installed\n");
-        let is_there = fs::read_to_string(tree.join("var/lib/dpkg/status"))
-            .unwrap()
-            .contains(&status);
+        let is_there = present.lines().any(|line| line == name);
         assert!(is_new || is_there, "{release} has no {name}: {all}");
     }
 
@@ -129,10 +130,8 @@ fn install(project: &Project, release: &str, package: &Path) {
         mkosi --distribution=debian --release=bookworm --format=tar --output=image.tar build && \
         tar -xOf image.tar ./etc/debian_version";
     let built = inside(&tree, &["sh", "-euc", build]);
-    assert!(
-        built.ends_with("12.") || built.contains("\n12.") || built.starts_with("12."),
-        "{built}"
-    );
+    let version = built.lines().last().unwrap_or_default();
+    assert!(version.starts_with("12."), "{built}");
     inside(&tree, &["apt-get", "--quiet", "--yes", "purge", "mkosi"]);
     assert!(!tree.join("usr/share/doc/mkosi").exists());
 }
