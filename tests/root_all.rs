@@ -54,8 +54,10 @@ fn three() -> Project {
 
 /// How often packages were installed, by the lines that say so.
 fn installations(stderr: &str) -> usize {
-    let begun = |line: &&str| line.ends_with("] Installing Debian bookworm");
-    stderr.lines().filter(begun).count()
+    let ends =
+        [": done in ", ": failed after "].map(|end| format!("] Installing Debian bookworm{end}"));
+    let ended = |line: &&str| ends.iter().any(|end| line.contains(end));
+    stderr.lines().filter(ended).count()
 }
 
 /// The words of the table's line of each image.

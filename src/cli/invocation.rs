@@ -154,6 +154,20 @@ pub struct Globals {
     pub verbose: bool,
     /// Keep the working directory of a build that fails.
     pub keep: bool,
+    /// Write a page about where time and space went.
+    pub timings: Timings,
+}
+
+/// Whether and where a page about a build is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Timings {
+    /// None is.
+    #[default]
+    No,
+    /// Beside the image.
+    Beside,
+    /// There.
+    At(PathBuf),
 }
 
 impl Default for Globals {
@@ -168,6 +182,7 @@ impl Default for Globals {
             progress: Progress::Auto,
             verbose: false,
             keep: false,
+            timings: Timings::No,
         }
     }
 }

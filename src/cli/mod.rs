@@ -12,6 +12,6 @@ mod parse;
 
 pub use error::CliError;
 pub use help::help;
-pub use invocation::{Globals, Invocation, Makeimg, Progress, Verb};
+pub use invocation::{Globals, Invocation, Makeimg, Progress, Timings, Verb};
 pub use makeimg::{help as makeimg_help, is_makeimg, parse_makeimg};
 pub use parse::parse;

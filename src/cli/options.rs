@@ -15,6 +15,7 @@ pub(super) enum Id {
     Progress,
     Verbose,
     Keep,
+    Timings,
     Version,
     Help,
 }
@@ -130,6 +131,14 @@ pub(super) static OPTIONS: &[GlobalOption] = &[
         "keep",
         "Keep the working directory of a build that fails, to look into",
     ),
+    GlobalOption {
+        id: Id::Timings,
+        flag: "timings",
+        short: None,
+        shape: Shape::Switch,
+        metavar: "PATH",
+        help: "Write a page about where time and space went (default: OUTPUT.timings.html)",
+    },
     switch(Id::Version, "version", "Print the version"),
     short('h', switch(Id::Help, "help", "Print this text")),
 ];

@@ -7,7 +7,7 @@ use clap::ArgMatches;
 
 use super::command::{ARGUMENTS, BARE, VERB, command};
 use super::error::CliError;
-use super::invocation::{Globals, Invocation, Progress, Verb};
+use super::invocation::{Globals, Invocation, Progress, Timings, Verb};
 use super::options::{Id, OPTIONS};
 use crate::config::message::Excerpt;
 use crate::config::values::{boolean, parse_boolean};
@@ -63,6 +63,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Cli
                 }
                 Id::Verbose => globals.verbose = yes()?,
                 Id::Keep => globals.keep = yes()?,
+                Id::Timings => globals.timings = timings(&value),
                 Id::Version => instead = yes()?.then_some(Verb::Version).or(instead),
                 Id::Help => instead = yes()?.then_some(Verb::Help).or(instead),
             }
@@ -91,6 +92,18 @@ fn values(matches: &ArgMatches, flag: &str) -> Vec<String> {
 /// An empty path stands for none.
 fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty()).then(|| text.into())
+}
+
+/// What `--timings` asks for: a word that is no yes or no is a file.
+fn timings(value: &str) -> Timings {
+    if value == BARE {
+        return Timings::Beside;
+    }
+    match boolean(value) {
+        Some(true) => Timings::Beside,
+        Some(false) => Timings::No,
+        None => path(value).map_or(Timings::No, Timings::At),
+    }
 }
 
 /// What `--debug` asks for; several topics are separated by commas.
@@ -231,7 +244,8 @@ mod tests {
     #[test]
     fn other_options_are_read() {
         let invocation = parsed(
-            "-C dir --default=file -a --all-directory=all -j3 --debug=run --json --progress=plain -v",
+            "-C dir --default=file -a --all-directory=all -j3 --debug=run --json --progress=plain -v \
+             --timings=page.html",
         )
         .unwrap();
         assert_eq!(invocation.request.settings_file, Some("file".into()));
@@ -245,8 +259,17 @@ mod tests {
             progress: Progress::Plain,
             verbose: true,
             keep: false,
+            timings: Timings::At("page.html".into()),
         };
         assert_eq!(invocation.globals, globals);
+        for (args, timings) in [
+            ("--timings build", Timings::Beside),
+            ("--timings=yes", Timings::Beside),
+            ("--timings --timings=no", Timings::No),
+            ("--timings=a.html", Timings::At("a.html".into())),
+        ] {
+            assert_eq!(parsed(args).unwrap().globals.timings, timings, "{args}");
+        }
         assert_eq!(parsed("--json=no").unwrap().globals, Globals::default());
         assert!(parsed("--debug summary").unwrap().globals.debug_run);
     }

@@ -3,12 +3,15 @@
 mod board;
 mod display;
 mod json;
+mod observation;
 mod paint;
 mod plain;
 mod progress;
+mod screen;
 mod size;
 mod terminal;
 mod wire;
+mod wrap;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,11 +21,14 @@ use serde::{Deserialize, Serialize, Serializer};
 pub use board::Board;
 pub use display::{Display, Shown, shortened};
 pub use json::Json;
+pub use observation::Observation;
 pub use plain::Plain;
 pub use progress::{Progress, Step};
+pub use screen::columns;
 pub use size::human_size;
 pub use terminal::Terminal;
 pub use wire::{Message, Wire};
+pub use wrap::wrapped;
 
 /// A file or tree that a build published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +69,11 @@ pub enum Event {
         layer: String,
         /// Whether it was there before.
         reused: bool,
+    },
+    /// The steps that follow work on another tree.
+    PhaseBegun {
+        /// Which one: `base` (the packages), `development` or `final`.
+        phase: String,
     },
     /// A step begins.
     StepBegun {
@@ -146,6 +157,8 @@ pub trait Sink: Send + Sync {
     /// What a command is still rewriting on its current line; for display only.
     fn transient(&self, _image: &str, _step: usize, _line: &str) {}
 
+    /// What is of use only afterwards: most sinks pass over it.
+    fn observed(&self, _image: &str, _observation: &Observation) {}
     /// Does `work`, which uses the terminal itself (a question, say), while nothing is drawn.
     fn suspend(&self, work: &mut dyn FnMut()) {
         work();

@@ -9,6 +9,7 @@ pub mod events;
 mod file_systems;
 pub mod initrds;
 pub mod layers;
+mod observe;
 mod phases;
 mod placing;
 mod project;

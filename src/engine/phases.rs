@@ -7,9 +7,9 @@ use super::layers::{self, Layers};
 use super::run::{BuildError, perform};
 use super::site::Site;
 use super::working_tree::WorkingTree;
-use super::{Caching, EngineError, Progress, StepError, Workspace};
+use super::{Caching, EngineError, Progress, StepError, Workspace, observe};
 use crate::host::{self, Host};
-use crate::plan::{Action, Phase};
+use crate::plan::{Action, LayerKind, Phase};
 
 /// Runs everything that the plan holds.
 pub(super) fn run(
@@ -41,7 +41,11 @@ fn on_cached_layers(
     caching.store.prepare(host.report.as_ref())?;
     let layer_steps = layers::expected_steps(&caching.store, &plan.layers, &identities);
     let opening = usize::from(plan.base_image().is_some());
-    progress.build_begun(opening + layer_steps + plan.steps.len() + 1);
+    let others = opening + observe::steps(build) + 1;
+    progress.build_begun(layer_steps + plan.steps.len() + others);
+    if build.observe {
+        observe::layers(&caching.store, &identities, build, host, progress);
+    }
     let base = open_base(workspace, site, host, progress)?;
     let overlays = WorkingTree::can_be_overlay(&workspace.directory("overlay")?, host)
         .map_err(|source| failed("Trying an overlay", source))?;
@@ -65,7 +69,8 @@ fn on_new_layers(
 ) -> Result<(), BuildError> {
     let plan = site.build.plan;
     let opening = usize::from(plan.base_image().is_some());
-    progress.build_begun(opening + plan.actions().count() + 1);
+    let others = opening + observe::steps(site.build) + 1;
+    progress.build_begun(plan.actions().count() + others);
     let base = open_base(workspace, site, host, progress)?;
     let on_base = match &base {
         Some(base) => Some(
@@ -79,6 +84,7 @@ fn on_new_layers(
         None => workspace.directory("tree")?,
     };
     site.tree.clone_from(&tree);
+    progress.phase(LayerKind::Base.name());
     let (lowest, above) = plan.layers.split_at(plan.layers.len().min(1));
     for action in lowest.iter().flat_map(|layer| &layer.actions) {
         perform(action, site, host, progress)?;
@@ -140,6 +146,7 @@ fn on_top(
         .map_err(|source| failed("Making a tree on top of the packages", source))?;
     site.tree = tree.path().to_owned();
     site.movable = !tree.is_overlay();
+    progress.phase(phase.name());
     for action in first {
         perform(action, site, host, progress)?;
     }
@@ -157,6 +164,7 @@ fn steps(
     host: &Host,
     progress: &Progress,
 ) -> Result<(), BuildError> {
+    progress.phase(phase.name());
     for step in site.build.plan.phase(phase) {
         perform(&step.action, site, host, progress)?;
     }

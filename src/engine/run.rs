@@ -5,7 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::site::{Build, Site};
-use super::{Artifact, EngineError, Progress, Staging, StepError, Workspace, phases, steps};
+use super::{
+    Artifact, EngineError, Progress, Staging, StepError, Workspace, observe, phases, steps,
+};
 use crate::host::{self, Host};
 use crate::plan::{Action, Phase};
 
@@ -64,6 +66,7 @@ fn run_steps(
         image: PathBuf::new(),
         digests: HashMap::new(),
         boot: None,
+        file_lists: None,
     };
     let is_final = build.plan.phase(Phase::Final).next().is_some();
     for name in build.former.iter().filter(|_| is_final) {
@@ -98,6 +101,9 @@ pub(super) fn perform(
 ) -> Result<(), BuildError> {
     if host.cancel.is_cancelled() {
         return Err(BuildError::Cancelled);
+    }
+    if site.build.observe {
+        observe::before(action, site, host, progress);
     }
     let title = action.title();
     let step = progress.begin(&title);

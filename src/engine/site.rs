@@ -8,6 +8,7 @@ use super::boot::Prepared;
 use super::{Caching, PublishOptions, Staging};
 use crate::disk::Passphrase;
 use crate::installer::Installer;
+use crate::output::file_lists::FileLists;
 use crate::output::{Artifacts, Digest, Signer};
 use crate::plan::{Context, Plan};
 
@@ -29,6 +30,8 @@ pub struct Build<'a> {
     pub passphrase: Option<&'a Passphrase>,
     /// How artifacts are published.
     pub publish: PublishOptions,
+    /// Whether to note what somebody will look at afterwards: cached trees, the image's content.
+    pub observe: bool,
     /// Whether the working directory stays when the build fails.
     pub keep: bool,
     /// Artifacts of earlier builds, which go unless this one replaces them.
@@ -54,6 +57,8 @@ pub(super) struct Site<'a> {
     pub image: PathBuf,
     /// Checksums of artifacts, as far as they came about while those were written.
     pub digests: HashMap<OsString, Digest>,
+    /// Which package has which files, if somebody wants to know, from before databases are cleaned away.
+    pub file_lists: Option<FileLists>,
     /// What makes the image boot, once it was collected.
     pub boot: Option<Prepared>,
 }

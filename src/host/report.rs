@@ -1,5 +1,7 @@
 //! What running work tells the person watching, without knowing how it is shown.
 
+use std::time::Instant;
+
 /// Receives what steps and commands have to say. The engine's implementations turn it into events.
 pub trait Report: Send + Sync {
     /// One line that a command printed.
@@ -13,6 +15,8 @@ pub trait Report: Send + Sync {
     fn progress(&self, done: u64, total: u64);
     /// A command line about to be run, quoted so that it can be pasted into a shell.
     fn command(&self, line: &str);
+    /// A part of the current step that ran beside others is done: what it was about, and when it began.
+    fn task(&self, _name: &str, _begun: Instant) {}
 }
 
 /// Says nothing: for tests and for work whose output nobody reads.

@@ -1,8 +1,9 @@
 //! Reads which packages are installed from apk's database in a tree.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
+use super::file_lists::FileLists;
 use super::manifest::{Package, PackageType, Source};
 use super::{OutputError, inside};
 
@@ -11,14 +12,15 @@ const DATABASES: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"
 
 /// The packages in `tree`, in the database's order.
 pub fn installed(tree: &Path) -> Result<Vec<Package>, OutputError> {
+    Ok(database(tree)?.map_or_else(Vec::new, |text| parse(&text)))
+}
+
+/// The database's text, if there is one.
+fn database(tree: &Path) -> Result<Option<String>, OutputError> {
     for database in DATABASES {
         match read(tree, Path::new(database)) {
-            Ok(text) => return Ok(parse(&text)),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) => {}
+            Ok(text) => return Ok(Some(text)),
+            Err(error) if inside::is_missing(&error) => {}
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 return Err(OutputError::NotAFile {
                     path: Path::new("/").join(database),
@@ -27,19 +29,43 @@ pub fn installed(tree: &Path) -> Result<Vec<Package>, OutputError> {
             Err(error) => return Err(OutputError::io("read", &tree.join(database))(error)),
         }
     }
-    Ok(Vec::new())
+    Ok(None)
+}
+
+/// The files of each package.
+pub fn files(tree: &Path) -> Result<FileLists, OutputError> {
+    Ok(database(tree)?.map_or_else(FileLists::new, |text| {
+        paragraphs(&text).filter_map(list).collect()
+    }))
+}
+
+fn list(paragraph: &str) -> Option<(String, Vec<Vec<u8>>)> {
+    let name = paragraph.lines().find_map(|line| line.strip_prefix("P:"))?;
+    let mut directory = "";
+    let mut paths = Vec::new();
+    for line in paragraph.lines() {
+        if let Some(path) = line.strip_prefix("F:") {
+            directory = path;
+        } else if let Some(file) = line.strip_prefix("R:") {
+            paths.push(format!("{directory}/{file}").into_bytes());
+        }
+    }
+    Some((name.to_owned(), paths))
 }
 
 fn read(tree: &Path, path: &Path) -> io::Result<String> {
-    let mut content = Vec::new();
-    inside::open(tree, path)?.read_to_end(&mut content)?;
+    let content = inside::read(tree, path)?;
     Ok(String::from_utf8_lossy(&content).into_owned())
 }
 
 /// Reads paragraphs of `X:value` lines (apk-v2(5)); the case of the letter counts.
 fn parse(text: &str) -> Vec<Package> {
     let text = text.replace("\r\n", "\n");
-    text.split("\n\n").filter_map(package).collect()
+    paragraphs(&text).filter_map(package).collect()
+}
+
+fn paragraphs(text: &str) -> impl Iterator<Item = &str> {
+    text.split("\n\n")
 }
 
 fn package(paragraph: &str) -> Option<Package> {

@@ -1,6 +1,6 @@
 //! Reads which packages are installed from dpkg's database in a tree.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use super::manifest::{Package, PackageType, Source};
@@ -13,7 +13,7 @@ const SIZE_UNIT: u64 = 1024;
 
 /// The packages in `tree` whose state is `installed`, in the database's order.
 pub fn installed(tree: &Path) -> Result<Vec<Package>, OutputError> {
-    match read(tree) {
+    match inside::read(tree, Path::new(STATUS)) {
         Ok(status) => Ok(parse(&status)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(OutputError::NotAFile {
@@ -21,12 +21,6 @@ pub fn installed(tree: &Path) -> Result<Vec<Package>, OutputError> {
         }),
         Err(error) => Err(OutputError::io("read", &tree.join(STATUS))(error)),
     }
-}
-
-fn read(tree: &Path) -> io::Result<Vec<u8>> {
-    let mut status = Vec::new();
-    inside::open(tree, Path::new(STATUS))?.read_to_end(&mut status)?;
-    Ok(status)
 }
 
 /// Reads paragraphs of `Field: value` lines. Lines that are none are passed over, and bytes that are

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
@@ -30,6 +30,21 @@ pub fn open(tree: &Path, path: &Path) -> io::Result<File> {
     } else {
         Err(io::ErrorKind::InvalidInput.into())
     }
+}
+
+/// The content of the regular file `path` of `tree`, opened as by [`open`].
+pub fn read(tree: &Path, path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    open(tree, path)?.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// Whether nothing is there, as opposed to something that cannot be read.
+pub fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// The names in the directory `path` of `tree`; links in the tree are followed inside it only.

@@ -117,6 +117,12 @@ impl Artifacts {
         self.companion(".ssh.pub")
     }
 
+    /// The page about how it was built.
+    #[must_use]
+    pub fn timings(&self) -> PathBuf {
+        self.companion(".timings.html")
+    }
+
     /// Its block map.
     #[must_use]
     pub fn bmap(&self) -> PathBuf {
@@ -159,6 +165,7 @@ impl Artifacts {
             self.ssh_public_key(),
             self.packages(),
             self.bmap(),
+            self.timings(),
             self.checksums(),
             self.signature(),
         ]

@@ -1,9 +1,10 @@
 //! Reads which packages are installed from pacman's local database in a tree.
 
 use std::ffi::OsString;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::file_lists::FileLists;
 use super::manifest::{Package, PackageType, Source};
 use super::{OutputError, inside};
 
@@ -18,7 +19,7 @@ pub fn installed(tree: &Path) -> Result<Vec<Package>, OutputError> {
         match read(tree, &path) {
             Ok(text) => packages.extend(parse(&text)),
             // `ALPM_DB_VERSION`, or what an interrupted installation left.
-            Err(error) if is_none(&error) => {}
+            Err(error) if inside::is_missing(&error) => {}
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 return Err(OutputError::NotAFile {
                     path: Path::new("/").join(path),
@@ -30,25 +31,43 @@ pub fn installed(tree: &Path) -> Result<Vec<Package>, OutputError> {
     Ok(packages)
 }
 
-fn is_none(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
+/// The files and directories of each package.
+pub fn files(tree: &Path) -> Result<FileLists, OutputError> {
+    let mut lists = FileLists::new();
+    for name in entries(tree)? {
+        let directory = Path::new(LOCAL).join(name);
+        let texts = read(tree, &directory.join("desc"))
+            .and_then(|desc| Ok((desc, read(tree, &directory.join("files"))?)));
+        let (desc, files) = match texts {
+            Ok(texts) => texts,
+            Err(error) if inside::is_missing(&error) => continue,
+            Err(error) => return Err(OutputError::io("read", &tree.join(directory))(error)),
+        };
+        let Some(package) = parse(&desc) else {
+            continue;
+        };
+        let paths = files
+            .lines()
+            .skip_while(|line| line.trim_end() != "%FILES%")
+            .skip(1)
+            .take_while(|line| !line.is_empty());
+        let paths = paths.map(|path| path.as_bytes().to_vec()).collect();
+        lists.insert(package.name, paths);
+    }
+    Ok(lists)
 }
 
 fn entries(tree: &Path) -> Result<Vec<OsString>, OutputError> {
     let path = PathBuf::from(LOCAL);
     match inside::list(tree, &path) {
         Ok(names) => Ok(names),
-        Err(error) if is_none(&error) => Ok(Vec::new()),
+        Err(error) if inside::is_missing(&error) => Ok(Vec::new()),
         Err(error) => Err(OutputError::io("read", &tree.join(path))(error)),
     }
 }
 
 fn read(tree: &Path, path: &Path) -> io::Result<String> {
-    let mut content = Vec::new();
-    inside::open(tree, path)?.read_to_end(&mut content)?;
+    let content = inside::read(tree, path)?;
     Ok(String::from_utf8_lossy(&content).into_owned())
 }
 

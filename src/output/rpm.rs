@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::OutputError;
+use super::file_lists::FileLists;
 use super::manifest::{Package, PackageType, Source};
 use crate::host::{Command, Host, Stdout};
 
@@ -20,6 +21,8 @@ const DATABASES: [(&str, &str); 6] = [
 /// Between fields, and behind a package: in no name and no text.
 const FIELD: char = '\u{1f}';
 const RECORD: char = '\u{1e}';
+/// Behind each value of a tag that has several.
+const ELEMENT: char = '\u{1d}';
 /// Keys stand in the database as packages.
 const KEY: &str = "gpg-pubkey";
 /// What change logs are asked for, besides name, version and architecture: the first is the latest.
@@ -60,6 +63,20 @@ pub fn changes(tree: &Path, host: &Host) -> Result<BTreeMap<Identity, Vec<String
     wanted.extend(CHANGES);
     let records = query(tree, &wanted, host)?;
     Ok(records.iter().filter_map(|record| entry(record)).collect())
+}
+
+/// The files and directories of each package; those that share a name share a list.
+pub fn files(tree: &Path, host: &Host) -> Result<FileLists, OutputError> {
+    let paths = format!("[%{{FILENAMES}}{ELEMENT}]");
+    let mut lists = FileLists::new();
+    for record in query(tree, &["%{NAME}", &paths], host)? {
+        if let [name, paths] = record.as_slice() {
+            let paths = paths.split(ELEMENT).filter(|path| !path.is_empty());
+            let list = lists.entry(name.clone()).or_default();
+            list.extend(paths.map(|path| path.as_bytes().to_vec()));
+        }
+    }
+    Ok(lists)
 }
 
 /// Asks for these tags of every package; nothing where there is no database.

@@ -1,6 +1,6 @@
 //! Reads which bundles are installed from Clear Linux's list in a tree.
 
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::path::Path;
 
 use super::manifest::{Package, PackageType, Source};
@@ -17,14 +17,7 @@ const ARCHITECTURE: &str = "x86_64";
 pub fn installed(tree: &Path) -> Result<Vec<Package>, OutputError> {
     let names = match inside::list(tree, Path::new(BUNDLES)) {
         Ok(names) => names,
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(Vec::new());
-        }
+        Err(error) if inside::is_missing(&error) => return Ok(Vec::new()),
         Err(error) => return Err(OutputError::io("read", &tree.join(BUNDLES))(error)),
     };
     let version = version(tree);

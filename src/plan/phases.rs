@@ -24,6 +24,17 @@ pub enum Phase {
     Final,
 }
 
+impl Phase {
+    /// Its name for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Final => "final",
+        }
+    }
+}
+
 /// One thing to do.
 #[derive(Debug)]
 pub struct Step {

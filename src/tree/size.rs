@@ -236,7 +236,7 @@ fn has_xattrs(of: Of<'_>) -> rustix::io::Result<bool> {
 
 /// The blocks of a file's content. Where fewer bytes are allocated than the file is long it has
 /// holes or is compressed; only the file system can tell which.
-fn data_bytes(dir: &OwnedFd, entry: &Entry, meta: &Metadata) -> rustix::io::Result<u64> {
+pub(super) fn data_bytes(dir: &OwnedFd, entry: &Entry, meta: &Metadata) -> rustix::io::Result<u64> {
     let whole = meta.size.next_multiple_of(BLOCK);
     if meta.allocated >= meta.size {
         return Ok(whole);

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use super::lacking::lacking;
+use super::timings::{self, Notes};
 use super::{VerbError, exit, passphrase, plan_context, terminal};
 use crate::boot::check_pair;
 use crate::cli::{self, Globals};
@@ -33,6 +34,8 @@ pub fn run(config: &Config, context: &ConfigContext, globals: &Globals) -> u8 {
             .ask(config, None, &mut Asked::default())
             .map_err(|error| vec![error])?;
         prepared.keep = globals.keep;
+        prepared.timings =
+            timings::target(globals, || prepared.names.timings()).map_err(|error| vec![error])?;
         Ok(prepared)
     });
     match prepared {
@@ -61,9 +64,11 @@ pub(super) struct Prepared {
     host: Host,
     passphrase: Option<Passphrase>,
     /// Whom what is made shall belong to.
-    owner: Option<(u32, u32)>,
+    pub(super) owner: Option<(u32, u32)>,
     /// Whether the working directory stays when the build fails.
     pub(super) keep: bool,
+    /// Where a page about the build is written, if one is.
+    pub(super) timings: Option<PathBuf>,
     /// Whether somebody else has dropped the caches that `-ff` and more drop.
     pub(super) caches_dropped: bool,
     /// Where trees with packages are kept, if they are.
@@ -129,6 +134,7 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
             .flatten()
             .map(|user| (user.uid, user.gid)),
         keep: false,
+        timings: None,
         caches_dropped: false,
         caching,
     })
@@ -304,12 +310,34 @@ fn make_owned(path: &Path, owner: Option<(u32, u32)>) -> std::io::Result<()> {
 
 /// The build itself, in its namespace, and what is said of it.
 fn work(config: &Config, prepared: &Prepared, globals: &Globals) -> u8 {
-    let display = display(globals).sink(shown(globals));
+    let mut display = display(globals).sink(shown(globals));
+    let notes = prepared.timings.clone().map(|to| {
+        let caches = config.cache.iter().cloned();
+        Notes::begin(to, prepared.owner, caches, display.clone())
+    });
+    if let Some(notes) = &notes {
+        display = notes.sink();
+    }
     let progress = Progress::new(display, &image_name(prepared.names.image()));
-    match build(config, prepared, &progress) {
+    let result = build(config, prepared, &progress);
+    let status = conclude(config, prepared, globals, result);
+    if let Some(notes) = notes {
+        timings::finish(notes, globals.progress != cli::Progress::Json);
+    }
+    status
+}
+
+/// Says how a build ended; returns the exit status.
+fn conclude(
+    config: &Config,
+    prepared: &Prepared,
+    globals: &Globals,
+    result: Result<(), VerbError>,
+) -> u8 {
+    match result {
         Ok(()) => {
             if globals.progress != cli::Progress::Json && prepared.plan.makes_image() {
-                conclude(config);
+                how_to_run(config);
             }
             exit::DONE
         }
@@ -396,6 +424,7 @@ fn locked(
                 Durability::Synced
             },
         },
+        observe: prepared.timings.is_some(),
         keep: prepared.keep,
         former: &former,
         signer: prepared.signer.as_ref(),
@@ -438,7 +467,7 @@ pub(super) fn shown(globals: &Globals) -> Shown {
 }
 
 /// Says how to run what was made.
-fn conclude(config: &Config) {
+fn how_to_run(config: &Config) {
     let container = super::boot::check(config, super::boot::Run::Boot).is_ok();
     let with = match (container, super::qemu::check(config).is_ok()) {
         (true, true) => "mkosi qemu, mkosi boot, or mkosi shell",

@@ -71,6 +71,15 @@ pub enum VerbError {
         #[source]
         source: std::io::Error,
     },
+    /// The page that `--timings=` names cannot be there.
+    #[error(
+        "--timings={}: name a file in a directory that is there",
+        printable_path(path)
+    )]
+    TimingsPath {
+        /// What was named.
+        path: PathBuf,
+    },
     /// A file could not be used.
     #[error("cannot use {}", printable_path(path))]
     File {

@@ -20,6 +20,7 @@ pub mod ssh;
 mod stacked;
 pub mod summary;
 pub mod terminal;
+mod timings;
 pub mod why;
 
 use std::process::ExitCode;

@@ -5,6 +5,9 @@ use std::io::{self, Write as _};
 
 use super::exit;
 use crate::config::{Errors, Warning};
+use crate::engine::events::wrapped;
+
+pub use crate::engine::events::columns;
 
 /// Writes an answer to standard output; returns the exit status. A reader that has seen enough
 /// (`mkosi summary | head`) is no failure.
@@ -20,10 +23,28 @@ pub fn answer(text: &str) -> u8 {
     }
 }
 
-/// Says on standard error what is wrong.
+/// Says on standard error what is wrong; on a terminal, lines end where a word does.
 pub fn complain(what: impl Display) {
+    let text = format!("mkosi: {what}");
+    let text = match columns() {
+        Some(width) => text
+            .split('\n')
+            .map(|line| fitted(line, width))
+            .collect::<Vec<_>>()
+            .join("\n"),
+        None => text,
+    };
     // Nobody is left to be told when this fails.
-    let _ = writeln!(io::stderr(), "mkosi: {what}");
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// What commands said, which is indented further than what this program says, stays as it is.
+fn fitted(line: &str, width: usize) -> String {
+    if line.starts_with("    ") {
+        line.to_owned()
+    } else {
+        wrapped(line, width, 2)
+    }
 }
 
 /// Says on standard error what went wrong, and below it why, cause by cause.
@@ -63,12 +84,6 @@ pub fn refuse(errors: &Errors) -> u8 {
         complain(format_args!("error: {error}"));
     }
     exit::USAGE
-}
-
-/// How many columns the terminal at standard error has, if it is one.
-pub fn columns() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
-    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 /// How many characters fit on a line.

@@ -89,7 +89,8 @@ fn verdicts(config: &Config, context: &ConfigContext) -> Result<Vec<Verdict>, Ve
     })
 }
 
-fn text(verdict: &Verdict) -> String {
+/// What would happen to a tree, in lines for people.
+pub(super) fn text(verdict: &Verdict) -> String {
     let name = verdict.layer.name();
     match &verdict.outcome {
         Outcome::Reused { created, size } => format!(

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::display::{Shown, shortened};
+use super::display::{Shown, numbered, shortened};
 use super::paint::Paint;
+use super::screen::Screen;
 use super::terminal::{TOOK, TURN};
 use super::{Event, Sink, human_size};
 use crate::host::{human_duration, printable};
@@ -51,7 +52,7 @@ impl Board {
     #[must_use]
     pub fn on_stderr(images: &[String], shown: Shown) -> Self {
         Self::new(
-            ProgressDrawTarget::stderr(),
+            ProgressDrawTarget::term_like(Box::new(Screen::default())),
             Paint::from_environment(),
             images,
             shown,
@@ -202,10 +203,7 @@ impl Sink for Board {
             Event::BuildBegun { .. } => self.begin(state, image),
             Event::StepBegun { step, steps, title } => self.change(state, image, |running| {
                 running.step = *step;
-                running.title = match steps {
-                    0 => format!("[{step}] {title}"),
-                    steps => format!("[{step}/{steps}] {title}"),
-                };
+                running.title = format!("{} {title}", numbered(*step, *steps));
                 running.percent = None;
                 running.line.clear();
             }),
@@ -243,6 +241,7 @@ impl Sink for Board {
             }
             Event::Command { .. }
             | Event::LayerReady { .. }
+            | Event::PhaseBegun { .. }
             | Event::StepFinished { .. }
             | Event::StepFailed { .. } => {}
         }

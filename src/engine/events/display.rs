@@ -1,6 +1,7 @@
 //! Which display a run gets, and what all displays for people have in common.
 
 use std::io::{IsTerminal as _, stderr, stdout};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,7 +70,44 @@ pub fn shortened(text: &str, width: usize) -> String {
     short
 }
 
-/// The lines that end a build.
+/// `[3/9]`, as wide for every step.
+pub(super) fn numbered(step: usize, steps: usize) -> String {
+    match steps {
+        0 => format!("[{step}]"),
+        steps => format!("[{step:>width$}/{steps}]", width = steps.to_string().len()),
+    }
+}
+
+/// What stands above the steps of the two images of a build that has two.
+#[derive(Debug, Default)]
+pub(super) struct Headings {
+    development: bool,
+}
+
+impl Headings {
+    /// The heading where a phase begins, if it has one. What comes before a development image needs none,
+    /// nor does the image of a build that makes no other.
+    pub(super) fn of(&mut self, phase: &str) -> Option<&'static str> {
+        match phase {
+            "development" => {
+                self.development = true;
+                Some("Development image")
+            }
+            "final" if self.development => Some("Final image"),
+            _ => None,
+        }
+    }
+}
+
+/// A path as the user would write it: from the working directory, where that is the shell's.
+fn near(path: &Path) -> String {
+    let here = std::env::var_os("PWD").map(PathBuf::from);
+    let here = here.filter(|here| std::env::current_dir().is_ok_and(|cwd| cwd == *here));
+    let inside = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    printable_path(inside.as_deref().unwrap_or(path))
+}
+
+/// The lines that end a build: what was made, where, and how large it is.
 pub(super) fn summary(
     paint: Paint,
     image: &str,
@@ -78,20 +116,58 @@ pub(super) fn summary(
 ) -> Vec<String> {
     let took = human_duration(Duration::from_secs_f64(seconds));
     let mut lines = vec![format!("{} built in {took}", paint.bold(image))];
-    let paths: Vec<String> = artifacts.iter().map(|a| printable_path(&a.path)).collect();
-    let width = paths
-        .iter()
-        .map(|path| path.chars().count())
-        .max()
-        .unwrap_or(0);
-    for (path, artifact) in paths.iter().zip(artifacts) {
-        let mut size = human_size(artifact.size);
+    let paths: Vec<String> = artifacts.iter().map(|a| near(&a.path)).collect();
+    let sizes: Vec<String> = artifacts.iter().map(|a| human_size(a.size)).collect();
+    let widest = |texts: &[String]| texts.iter().map(|text| text.chars().count()).max();
+    let (path_width, size_width) = (widest(&paths).unwrap_or(0), widest(&sizes).unwrap_or(0));
+    for ((path, size), artifact) in paths.iter().zip(&sizes).zip(artifacts) {
+        let mut line = format!("  {path:path_width$}  {size:>size_width$}");
         // A sparse file takes less than its length: what a copy costs is worth knowing.
         if artifact.allocated < artifact.size - artifact.size / 8 {
-            size.push_str(&format!(" ({} on disk)", human_size(artifact.allocated)));
+            let allocated = format!(" ({} on disk)", human_size(artifact.allocated));
+            line.push_str(&paint.dim(&allocated));
         }
-        let size = paint.dim(&size);
-        lines.push(format!("  {path:width$}  {size}"));
+        lines.push(line);
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_builds_with_two_images_have_headings() {
+        let mut one = Headings::default();
+        assert_eq!((one.of("base"), one.of("final")), (None, None));
+        let mut two = Headings::default();
+        assert_eq!(two.of("base"), None);
+        assert_eq!(two.of("development"), Some("Development image"));
+        assert_eq!(two.of("final"), Some("Final image"));
+    }
+
+    #[test]
+    fn sizes_are_in_a_column() {
+        let artifact = |path: &str, size, allocated| Artifact {
+            path: path.into(),
+            size,
+            allocated,
+        };
+        let plain = Paint {
+            colour: false,
+            unicode: false,
+        };
+        let made = [
+            artifact("/out/image.raw", 3 << 30, 1 << 30),
+            artifact("/out/sums", 100, 4096),
+        ];
+        assert_eq!(
+            summary(plain, "image.raw", 61.0, &made),
+            [
+                "image.raw built in 1 min 01 s",
+                "  /out/image.raw  3.0 GiB (1.0 GiB on disk)",
+                "  /out/sums         100 B",
+            ]
+        );
+    }
 }

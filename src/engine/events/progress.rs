@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{Artifact, Event, Sink};
+use super::{Artifact, Event, Observation, Sink};
 use crate::host::{Report, printable};
 
 /// The least time between two reports of how far a step is.
@@ -28,6 +28,7 @@ struct State {
     steps: usize,
     last: usize,
     running: Vec<usize>,
+    phase: String,
     /// Of each running step, when it was last told how far it is.
     told: Vec<(usize, Instant)>,
 }
@@ -77,6 +78,24 @@ impl Progress {
             begun: Instant::now(),
             ended: false,
         }
+    }
+
+    /// The steps that follow are those of this phase: `base`, `development` or `final`.
+    pub fn phase(&self, name: &str) {
+        let changed = self.with(|state| {
+            let changed = state.phase != name;
+            name.clone_into(&mut state.phase);
+            changed
+        });
+        if changed == Some(true) {
+            let phase = name.to_owned();
+            self.send(&Event::PhaseBegun { phase });
+        }
+    }
+
+    /// Something to look at afterwards.
+    pub fn observed(&self, observation: &Observation) {
+        self.0.sink.observed(&self.0.image, observation);
     }
 
     /// A tree of packages that others may use is there; `reused`: it was there before.
@@ -144,6 +163,16 @@ impl Progress {
         }
     }
 
+    fn task(&self, step: usize, name: &str, begun: Instant) {
+        let since = |at: Instant| at.saturating_duration_since(self.0.begun);
+        self.observed(&Observation::Task {
+            step,
+            name: printable(name),
+            begun: since(begun),
+            ended: since(Instant::now()),
+        });
+    }
+
     fn told(&self, step: usize, kind: Told, text: &str) {
         let text = printable(text);
         self.send(&match kind {
@@ -185,6 +214,10 @@ impl Report for Progress {
 
     fn command(&self, line: &str) {
         self.told(self.current(), Told::Command, line);
+    }
+
+    fn task(&self, name: &str, begun: Instant) {
+        Self::task(self, self.current(), name, begun);
     }
 }
 
@@ -270,6 +303,10 @@ impl Report for StepReport {
 
     fn command(&self, line: &str) {
         self.progress.told(self.number, Told::Command, line);
+    }
+
+    fn task(&self, name: &str, begun: Instant) {
+        self.progress.task(self.number, name, begun);
     }
 }
 

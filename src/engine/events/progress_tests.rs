@@ -62,16 +62,14 @@ fn plain_lines() {
     )));
     let expected = "\
 Building image.raw
-[1/3] Installing packages
 [1/3] Installing packages: done in T, 12 packages
-[2/3] Copying files
 [2/3] Copying files: done in T
 [3/3] Making the disk
 Warning: little space
 [3/3] Making the disk: failed after T
 image.raw built in T
   /out/image.raw  3.0 GiB (1.0 GiB on disk)
-  /out/sums       100 B
+  /out/sums         100 B
 ";
     assert_eq!(buffer.text(), expected);
 }
@@ -139,7 +137,7 @@ fn images_built_side_by_side_are_told_apart() {
     );
     assert_eq!(
         buffer.text(),
-        "[one] [1] Working\n[two] [1] Working\n[one] [1] Working: done in T\n\
+        "[one] [1] Working: done in T\n\
          [two] [1] Working: done in T\n[two] Error: no\\x1bspace\n\
          [three] waiting for the base that one builds\n"
     );

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::display::{Shown, summary};
+use super::display::{Headings, Shown, numbered, summary};
 use super::paint::Paint;
+use super::screen::{Screen, columns};
+use super::wrap::wrapped;
 use super::{Event, Sink};
 use crate::host::human_duration;
 
@@ -29,6 +31,7 @@ pub struct Terminal {
 #[derive(Default)]
 struct State {
     running: HashMap<usize, Running>,
+    headings: Headings,
 }
 
 struct Running {
@@ -43,7 +46,7 @@ impl Terminal {
     #[must_use]
     pub fn on_stderr(shown: Shown) -> Self {
         Self::new(
-            ProgressDrawTarget::stderr(),
+            ProgressDrawTarget::term_like(Box::new(Screen::default())),
             Paint::from_environment(),
             shown,
         )
@@ -61,6 +64,11 @@ impl Terminal {
     fn print(&self, line: &str) {
         // A terminal that went away does not stop the build.
         let _ = self.multi.println(line);
+    }
+
+    /// Columns of the terminal, or of one that is not asked.
+    fn width(&self) -> usize {
+        columns().unwrap_or(80)
     }
 
     fn style(&self, counted: bool) -> ProgressStyle {
@@ -85,11 +93,7 @@ impl Terminal {
 
     fn begin(&self, state: &mut State, numbers: (usize, usize), title: &str) {
         let (step, steps) = numbers;
-        let number = match steps {
-            0 => format!("[{step}]"),
-            steps => format!("[{step:>width$}/{steps}]", width = steps.to_string().len()),
-        };
-
+        let number = numbered(step, steps);
         let bar = self.multi.add(ProgressBar::new_spinner());
         bar.set_style(self.style(false));
         bar.set_prefix(format!("{} {title:TITLE$}", self.paint.dim(&number)));
@@ -163,7 +167,9 @@ impl Sink for Terminal {
             }
             Event::Command { .. } => {}
             Event::Warning { message, .. } => {
-                self.print(&format!("{} {message}", self.paint.warning("Warning:")));
+                let text = wrapped(&format!("Warning: {message}"), self.width(), 2);
+                let rest = text.strip_prefix("Warning:").unwrap_or(&text);
+                self.print(&format!("{}{rest}", self.paint.warning("Warning:")));
             }
             Event::StepFinished {
                 step,
@@ -193,12 +199,18 @@ impl Sink for Terminal {
                 self.end(&mut state, *step, line);
             }
             Event::BuildFinished { seconds, artifacts } => {
+                self.print("");
                 for line in summary(self.paint, image, *seconds, artifacts) {
                     self.print(&line);
                 }
             }
             // Whoever ends the program prints the error.
             Event::Failed { .. } | Event::Waiting { .. } | Event::LayerReady { .. } => {}
+            Event::PhaseBegun { phase } => {
+                if let Some(heading) = state.headings.of(phase) {
+                    self.print(&self.paint.bold(heading));
+                }
+            }
         }
     }
 

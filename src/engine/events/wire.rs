@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Sink};
+use super::{Event, Observation, Sink};
 
 /// The least time between two looks at a line that a command is still rewriting.
 const OFTEN: Duration = Duration::from_millis(100);
@@ -19,6 +19,8 @@ pub enum Message {
     Event(Duration, Event),
     /// What stands on a line of the step that is still being rewritten.
     Transient(usize, String),
+    /// Something to look at afterwards.
+    Observed(Observation),
 }
 
 impl Message {
@@ -33,6 +35,7 @@ impl Message {
         match self {
             Self::Event(at, event) => sink.event(image, *at, event),
             Self::Transient(step, line) => sink.transient(image, *step, line),
+            Self::Observed(observation) => sink.observed(image, observation),
         }
     }
 }
@@ -40,6 +43,8 @@ impl Message {
 /// Passes events on as lines, each a [`Message`].
 pub struct Wire {
     state: Mutex<State>,
+    /// Whether anybody looks at the build afterwards.
+    observed: bool,
 }
 
 struct State {
@@ -48,10 +53,11 @@ struct State {
 }
 
 impl Wire {
-    /// Writes to `to`.
+    /// Writes to `to`; what was observed only where somebody wants it.
     #[must_use]
-    pub fn new(to: File) -> Self {
+    pub fn new(to: File, observed: bool) -> Self {
         Self {
+            observed,
             state: Mutex::new(State {
                 to,
                 transient: None,
@@ -97,6 +103,12 @@ impl Sink for Wire {
         state.transient = Some(now);
         Self::send(&mut state, &Message::Transient(step, line.to_owned()));
     }
+
+    fn observed(&self, _: &str, observation: &Observation) {
+        if let (true, Ok(mut state)) = (self.observed, self.state.lock()) {
+            Self::send(&mut state, &Message::Observed(observation.clone()));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -129,6 +141,8 @@ mod tests {
     fn says_everything(progress: &Progress) {
         progress.build_begun(2);
         progress.layer_ready("base", true);
+        progress.phase("base");
+        progress.phase("base");
         let step = progress.begin("Installing");
         progress.line("a \"line\"\nwith a newline");
         progress.command("true");
@@ -163,7 +177,7 @@ mod tests {
         let direct = Arc::new(Kept::default());
         says_everything(&Progress::new(direct.clone(), "web"));
         let (reader, writer) = pipe();
-        let wire = Arc::new(Wire::new(writer));
+        let wire = Arc::new(Wire::new(writer, true));
         says_everything(&Progress::new(wire.clone(), "ignored"));
         drop(wire);
         let arrived = Kept::default();
@@ -173,14 +187,14 @@ mod tests {
                 .show("web", &arrived);
         }
         assert_eq!(without_times(&arrived), without_times(&direct));
-        assert_eq!(arrived.0.lock().unwrap().len(), 14);
+        assert_eq!(arrived.0.lock().unwrap().len(), 15);
     }
 
     #[test]
     fn half_a_line_is_no_message() {
         let (reader, mut file) = pipe();
         file.write_all(b"{\"Event\":[{\"secs\":0,").unwrap();
-        let wire = Wire::new(file);
+        let wire = Wire::new(file, false);
         wire.resume();
         wire.transient("", 1, "50 %");
         wire.transient("", 1, "51 %");

@@ -13,7 +13,7 @@ use crate::engine::scratch::Scratch;
 use crate::engine::site::Site;
 use crate::engine::working_tree::WorkingTree;
 use crate::engine::{EngineError, Progress, StepError};
-use crate::host::{self, Host, HostError, Lock, human_duration};
+use crate::host::{self, Host, HostError, Lock, Quiet, Report, human_duration};
 use crate::plan::{self, Layer, LayerIdentity};
 use crate::tree::{self, CopyOptions, Root};
 
@@ -85,6 +85,7 @@ impl Layers {
             base: work.site.base.clone(),
         };
         for (index, (layer, identity)) in plan.layers.iter().zip(identities).enumerate() {
+            work.progress.phase(identity.kind.name());
             let (ground, reused) = match work.find(identity)? {
                 Some(held) => (Ground::Kept(held), true),
                 None => work.find_or_make(layer, identity, &layers.lowers(index))?,
@@ -127,10 +128,23 @@ impl Work<'_, '_> {
         let step = self
             .progress
             .begin(&format!("Looking at the cached {name} tree"));
-        let (note, held) = match store.find(&identity.fingerprint, self.host)? {
+        let (note, held) = self.look(identity, step.report().as_ref())?;
+        step.finish(&note);
+        Ok(held)
+    }
+
+    /// What there is to say of the layer in the store, and the layer if it is of use.
+    fn look(
+        &self,
+        identity: &LayerIdentity,
+        report: &dyn Report,
+    ) -> Result<(String, Option<Held>), BuildError> {
+        let name = identity.kind.name();
+        let store = &self.caching.store;
+        Ok(match store.find(&identity.fingerprint, self.host)? {
             Found::Nothing => ("it is gone".to_owned(), None),
             Found::Damaged(why) => {
-                step.report().warn(&format!(
+                report.warn(&format!(
                     "the cached {name} tree is damaged ({why}); it is made again"
                 ));
                 ("damaged".to_owned(), None)
@@ -145,9 +159,7 @@ impl Work<'_, '_> {
                 let age = human_duration(held.record.age());
                 (format!("cache hit, made {age} ago"), Some(held))
             }
-        };
-        step.finish(&note);
-        Ok(held)
+        })
     }
 
     fn is_too_old(&self, record: &Record) -> bool {
@@ -165,8 +177,8 @@ impl Work<'_, '_> {
     ) -> Result<(Ground, bool), BuildError> {
         let place = self.caching.store.place(&identity.fingerprint);
         if place.exists() {
-            // It was thought to be of use: one more look, and all that makes it.
-            self.progress.more_steps(layer.actions.len() + 2);
+            // It was thought to be of use: all that makes it.
+            self.progress.more_steps(layer.actions.len() + 1);
         }
         let _lock = match Lock::acquire(&place, "mkosi build") {
             Err(HostError::Locked { .. }) => {
@@ -182,7 +194,8 @@ impl Work<'_, '_> {
             }
             other => other.map_err(EngineError::Host)?,
         };
-        match self.find(identity)? {
+        // What is wrong with one that was there was said.
+        match self.look(identity, &Quiet)?.1 {
             Some(held) => Ok((Ground::Kept(held), true)),
             None => Ok((self.make(layer, identity, lowers)?, false)),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::record::Record;
 use super::store::{Entry, Store};
@@ -11,7 +11,7 @@ use crate::host::Cancel;
 use crate::plan::{Fingerprint, Input, LayerIdentity, LayerKind};
 
 /// What a build would do about one layer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Which tree it is.
     pub layer: LayerKind,
@@ -23,7 +23,7 @@ pub struct Verdict {
 }
 
 /// What would happen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
     /// It would be used as it is.
@@ -52,12 +52,12 @@ pub enum Outcome {
 }
 
 /// One thing that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// What it is.
     pub input: String,
     /// The file, in a tree of files.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// What it was; none when it is new.
     pub old: Option<String>,

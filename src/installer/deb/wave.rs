@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
 use rustix::fs::{Gid, Mode, Uid, fchmod, fchown, futimens};
@@ -61,7 +62,9 @@ fn part_of(
             return None;
         }
         let package = &packages[number];
+        let begun = Instant::now();
         let result = unpack(tree, number, package, way);
+        report.task(&package.name, begun);
         if result.is_err() {
             stop.store(true, Ordering::Relaxed);
         }

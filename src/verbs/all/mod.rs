@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 
 use super::build::{self, Asked, Prepared};
+use super::timings::{self, Notes};
 use super::{VerbError, clean, exit, terminal};
 use crate::cli::{Invocation, Progress, Verb};
 use crate::config::Context;
@@ -23,6 +24,9 @@ use run::{Job, Report, Workers};
 use shared::{Layers, Shared};
 use table::{Outcome, Row};
 use targets::Target;
+
+/// The page about all images, beside the first one.
+const PAGE: &str = "mkosi.timings.html";
 
 /// Runs the invocation's verb for every settings file; the exit status is the program's.
 pub fn run(invocation: &Invocation, context: &Context) -> u8 {
@@ -154,6 +158,21 @@ fn build(
     layers: Vec<Layers>,
 ) -> u8 {
     set_umask();
+    let globals = &invocation.globals;
+    let page = || {
+        let beside = targets.first().map(|target| &target.config.output);
+        beside.map_or_else(|| PAGE.into(), |output| output.with_file_name(PAGE))
+    };
+    let timings = match timings::target(globals, page) {
+        Ok(timings) => timings,
+        Err(error) => {
+            terminal::complain_about(&error);
+            return exit::USAGE;
+        }
+    };
+    for prepared in &mut builds {
+        prepared.timings.clone_from(&timings);
+    }
     let ready = make_ready(targets, &mut builds)
         .and_then(|()| Shared::decide(targets, &mut builds, layers));
     let (shared, bases) = match ready {
@@ -173,7 +192,6 @@ fn build(
             bases,
         })
         .collect();
-    let globals = &invocation.globals;
     let cancel = Cancel::default();
     let workers = match Workers::hire(&jobs) {
         Ok(workers) => workers,
@@ -187,7 +205,15 @@ fn build(
         return exit::FAILED;
     }
     let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
-    let sink = build::display(globals).sink_of_several(&names, build::shown(globals));
+    let mut sink = build::display(globals).sink_of_several(&names, build::shown(globals));
+    let notes = timings.map(|to| {
+        let caches = targets.iter().filter_map(|t| t.config.cache.clone());
+        let owner = builds.first().and_then(|build| build.owner);
+        Notes::begin(to, owner, caches, sink.clone())
+    });
+    if let Some(notes) = &notes {
+        sink = notes.sink();
+    }
     let limit = globals
         .jobs
         .or_else(|| available_parallelism().ok())
@@ -196,7 +222,12 @@ fn build(
     if let Err(error) = shared.close() {
         terminal::complain(format_args!("warning: {}", terminal::chain(&error)));
     }
-    conclude(&reports, globals.progress != Progress::Json)
+    let people = globals.progress != Progress::Json;
+    let status = conclude(&reports, people);
+    if let Some(notes) = notes {
+        timings::finish(notes, people);
+    }
+    status
 }
 
 /// Says what became of the images; returns the exit status.

@@ -100,7 +100,7 @@ impl Workers {
 
 /// The worker's side.
 fn work(job: &Job<'_>, there: File) -> u8 {
-    let wire = Arc::new(Wire::new(there));
+    let wire = Arc::new(Wire::new(there, job.prepared.timings.is_some()));
     let progress = Progress::new(wire.clone(), &job.target.name);
     let isolated =
         namespace::isolate(

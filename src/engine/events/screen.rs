@@ -1,0 +1,92 @@
+//! The terminal at standard error, as the live display draws on it.
+
+use std::io::{self, Write as _};
+use std::sync::Mutex;
+
+use indicatif::TermLike;
+
+/// Columns that are left free at the right: what a terminal shows of a key such as Ctrl-C (`^C`) then
+/// stands behind the last line, and goes with it, rather than on a line of its own.
+const FREE: u16 = 3;
+/// What a terminal has that does not say.
+const USUAL: u16 = 80;
+
+/// How many columns the terminal at standard error has, if it is one: as it says itself, or else as
+/// `COLUMNS` does.
+#[must_use]
+pub fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    let said = || std::env::var("COLUMNS").ok()?.parse().ok();
+    let columns = match size.ws_col {
+        0 => said().unwrap_or(USUAL),
+        columns => columns,
+    };
+    Some(usize::from(columns)).filter(|columns| *columns > 0)
+}
+
+/// Standard error, written to as a whole so that nothing flickers.
+#[derive(Debug, Default)]
+pub(super) struct Screen {
+    pending: Mutex<String>,
+}
+
+impl Screen {
+    fn add(&self, text: &str) -> io::Result<()> {
+        if let Ok(mut pending) = self.pending.lock() {
+            pending.push_str(text);
+        }
+        Ok(())
+    }
+
+    /// Moves the cursor by `count` in the direction of this letter (ECMA-48: CUU, CUD, CUF, CUB).
+    fn go(&self, count: usize, direction: char) -> io::Result<()> {
+        if count == 0 {
+            return Ok(());
+        }
+        self.add(&format!("\x1b[{count}{direction}"))
+    }
+}
+
+impl TermLike for Screen {
+    /// Asked for each time something is drawn: the window may have changed.
+    fn width(&self) -> u16 {
+        let columns = columns().and_then(|columns| u16::try_from(columns).ok());
+        columns.unwrap_or(USUAL).saturating_sub(FREE).max(1)
+    }
+
+    fn move_cursor_up(&self, lines: usize) -> io::Result<()> {
+        self.go(lines, 'A')
+    }
+
+    fn move_cursor_down(&self, lines: usize) -> io::Result<()> {
+        self.go(lines, 'B')
+    }
+
+    fn move_cursor_right(&self, columns: usize) -> io::Result<()> {
+        self.go(columns, 'C')
+    }
+
+    fn move_cursor_left(&self, columns: usize) -> io::Result<()> {
+        self.go(columns, 'D')
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.add(text)?;
+        self.add("\n")
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.add(text)
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.add("\r\x1b[2K")
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        let text = self.pending.lock().map(|mut p| std::mem::take(&mut *p));
+        let mut to = io::stderr().lock();
+        to.write_all(text.unwrap_or_default().as_bytes())?;
+        to.flush()
+    }
+}
