@@ -4,10 +4,8 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-import threading
 
-from benchmarks.measure import MKOSI, SCRATCH, SETTINGS, project, row, timed
+from benchmarks.measure import MKOSI, SCRATCH, SETTINGS, measured, project, row, timed
 
 
 # Packages of a desktop and a server; with what they need, more than 300 besides the minimal system.
@@ -47,7 +45,7 @@ def install(runs, scratch, name, packages, limit):
             memory = max(memory, peak)
     mid = row(f"mkosi, {name}", ours)
     base = row(f"mmdebstrap, {name}", theirs)
-    print(f"  ratio of medians {mid / base:.2f} (at most {limit:.2f}); peak memory {memory} MB (at most 300)")
+    print(f"  ratio of medians {mid / base:.2f} (at most {limit:.2f}); peak memory {memory:.0f} MB (at most 300)")
     if not packages:
         base = row(f"debootstrap, {name}", others)
         print(f"  ratio of medians {mid / base:.2f} (at most 0.12)")
@@ -105,24 +103,15 @@ def make_repository(cache, repository):
 
 
 def install_with_mkosi(directory):
-    """Seconds of the step that installs, and the largest process's memory in MB."""
-    process = subprocess.Popen([MKOSI, "-C", directory, "--progress=json", "--force", "build"],
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out, err = [], []
-    reader = threading.Thread(target=lambda: err.append(process.stderr.read()))
-    reader.start()
-    out = process.stdout.read()
-    reader.join()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        sys.exit(f"mkosi: {(out + err[0]).decode(errors='replace')}")
+    """Seconds of the step that installs, and the memory of the largest process in MB."""
+    _, memory, said = measured([MKOSI, "-C", directory, "--progress=json", "--force", "build"])
     times = {}
-    for line in (out + err[0]).decode().splitlines():
+    for line in said.splitlines():
         if line.startswith("{"):
             event = json.loads(line)
             if "Installing" in event.get("title", ""):
                 times[event["event"]] = event["at"]
-    return times["step-finished"] - min(times.values()), usage.ru_maxrss // 1024
+    return times["step-finished"] - min(times.values()), memory
 
 
 def empty_tree(scratch):

@@ -33,19 +33,33 @@ def timed(command, **options):
     return seconds, done.stdout
 
 
+# A process begins with the peak of the one that started it (`ru_maxrss` is not reset by exec), and this
+# one may have read all of Debian's package lists: a small one stands in between.
+START = """
+import json, os, sys, time
+start = time.monotonic()
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+with open(int(sys.argv[1]), "w") as report:
+    json.dump([time.monotonic() - start, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status)], report)
+"""
+
+
 def measured(command):
-    """Seconds that a command takes, and the most memory in MB that it itself used."""
-    with tempfile.TemporaryFile() as output:
-        start = time.monotonic()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
+    """Seconds that a command takes, the memory in MB of the largest of its processes, and what it says."""
+    reader, writer = os.pipe()
+    with tempfile.TemporaryFile() as output, open(reader) as report:
+        starter = subprocess.Popen([sys.executable, "-I", "-S", "-c", START, str(writer), *command],
+                                   stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=[writer])
+        os.close(writer)
+        said = report.read()
+        starter.wait()
         output.seek(0)
         text = output.read().decode(errors="replace")
-    if process.returncode != 0:
+    seconds, memory, code = json.loads(said or "[0, 0, 1]")
+    if code != 0:
         sys.exit(f"{command}: {text}")
-    return seconds, usage.ru_maxrss / 1024, text
+    return seconds, memory, text
 
 
 def project(directory, settings, files):
