@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::tree::archive::Fault;
 use crate::tree::archive::compression;
@@ -18,12 +19,26 @@ const NAME: std::ops::Range<usize> = 0..16;
 const SIZE: std::ops::Range<usize> = 48..58;
 const END: std::ops::Range<usize> = 58..60;
 
+/// Decompressed ahead between two looks at whether that is still wanted.
+const PIECE: u64 = 1 << 20;
+
 /// An open package.
 #[derive(Debug)]
 pub(super) struct Archive {
     file: Arc<File>,
     control: Part,
     data: Part,
+    ahead: Arc<Mutex<Plain>>,
+}
+
+/// The data archive's bytes, if they were decompressed before they were asked for.
+#[derive(Debug, Default)]
+enum Plain {
+    #[default]
+    Nothing,
+    Whole(Vec<u8>),
+    /// They were asked for: nobody needs them now.
+    Taken,
 }
 
 /// A member's place in the file.
@@ -73,6 +88,7 @@ impl Archive {
                         file: Arc::new(file),
                         control,
                         data: part,
+                        ahead: Arc::default(),
                     });
                 }
                 _ if name.starts_with(b"_") => {}
@@ -94,7 +110,20 @@ impl Archive {
 
     /// The members of the data archive.
     pub fn data(&self) -> Result<Members<Box<dyn Read>>, Fault> {
-        self.part(self.data)
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *ahead, Plain::Taken) {
+            Plain::Whole(bytes) => Ok(Members::new(Box::new(io::Cursor::new(bytes)))),
+            Plain::Nothing | Plain::Taken => self.part(self.data),
+        }
+    }
+
+    /// What decompresses the data archive before it is asked for.
+    pub fn reserve(&self) -> Reserve {
+        Reserve {
+            file: Arc::clone(&self.file),
+            data: self.data,
+            ahead: Arc::clone(&self.ahead),
+        }
     }
 
     /// Bytes of the data archive, compressed.
@@ -107,12 +136,7 @@ impl Archive {
     }
 
     fn unpacked(&self, part: Part) -> Result<Box<dyn Read>, Fault> {
-        let window = Window {
-            file: Arc::clone(&self.file),
-            at: part.start,
-            end: part.end,
-        };
-        Ok(compression::open(window)?.0)
+        unpacked(&self.file, part)
     }
 
     /// Writes the same package with neither of its parts compressed, or with another control archive.
@@ -148,6 +172,57 @@ impl Archive {
         }
         Ok(())
     }
+}
+
+/// A package's data archive, to be decompressed by another thread.
+#[derive(Debug)]
+pub(super) struct Reserve {
+    file: Arc<File>,
+    data: Part,
+    ahead: Arc<Mutex<Plain>>,
+}
+
+impl Reserve {
+    /// Decompresses it into memory; returns how many bytes are kept there. Nothing is if there are more
+    /// than `most`, if somebody has asked for them, if `stop` is set, or if the archive is damaged: who
+    /// asks for it is told then.
+    pub fn fill(&self, most: u64, stop: &AtomicBool) -> u64 {
+        let is_wanted = || !stop.load(Ordering::Relaxed) && matches!(*self.plain(), Plain::Nothing);
+        let Ok(mut reader) = unpacked(&self.file, self.data) else {
+            return 0;
+        };
+        let mut bytes = Vec::new();
+        loop {
+            let before = bytes.len();
+            let got = (&mut reader).take(PIECE).read_to_end(&mut bytes);
+            if got.is_err() || bytes.len() as u64 > most || !is_wanted() {
+                return 0;
+            }
+            if bytes.len() == before {
+                break;
+            }
+        }
+        let mut plain = self.plain();
+        if !matches!(*plain, Plain::Nothing) {
+            return 0;
+        }
+        let kept = bytes.len() as u64;
+        *plain = Plain::Whole(bytes);
+        kept
+    }
+
+    fn plain(&self) -> MutexGuard<'_, Plain> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unpacked(file: &Arc<File>, part: Part) -> Result<Box<dyn Read>, Fault> {
+    let window = Window {
+        file: Arc::clone(file),
+        at: part.start,
+        end: part.end,
+    };
+    Ok(compression::open(window)?.0)
 }
 
 /// The header of a member, as dpkg-deb writes it, without a time.

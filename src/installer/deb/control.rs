@@ -159,6 +159,13 @@ impl Package {
         self.files.iter().find(|file| file.name == name)
     }
 
+    /// Bytes that its files take, as it says itself.
+    pub fn installed_size(&self) -> u64 {
+        let kilobytes = self.fields.get("Installed-Size");
+        let kilobytes = kilobytes.and_then(|value| value.parse::<u64>().ok());
+        kilobytes.unwrap_or(0).saturating_mul(1024)
+    }
+
     /// Writes the same package, uncompressed and without one of its control files.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::ahead::Ahead;
 use super::claims::Claims;
 use super::control::Package;
 use super::filter::Filter;
@@ -49,6 +50,8 @@ pub(super) struct Filling<'a> {
     ran: BTreeSet<usize>,
     /// What was there before; nothing where the tree is filled.
     installed: Option<&'a Installed>,
+    /// Decompresses other packages while scripts of the first ones run.
+    ahead: Option<Ahead>,
 }
 
 impl<'a> Filling<'a> {
@@ -83,6 +86,7 @@ impl<'a> Filling<'a> {
             scripted: Vec::new(),
             ran: BTreeSet::new(),
             installed,
+            ahead: None,
         })
     }
 
@@ -217,7 +221,17 @@ impl<'a> Filling<'a> {
             .into_iter()
             .partition(|(number, _)| self.has_preinst(*number));
         self.scripted = scripted;
+        self.ahead = Some(self.read_ahead());
         self.enter(&now)
+    }
+
+    /// Begins to decompress the packages that come after the first: those that come next, then the
+    /// largest, with which unpacking would begin.
+    fn read_ahead(&self) -> Ahead {
+        let early = self.ways.early.difference(&self.ways.left);
+        let mut rest: Vec<&usize> = self.ways.rest.difference(&self.ways.left).collect();
+        rest.sort_by_key(|number| std::cmp::Reverse(self.packages[**number].archive.data_size()));
+        Ahead::begin(early.chain(rest).map(|number| &self.packages[*number]))
     }
 
     /// Runs the scripts of the first packages that come before unpacking. What such a script changes
@@ -292,6 +306,7 @@ impl<'a> Filling<'a> {
         steps.extend(scripted.map(Step::Preinst));
         self.run("configuring the first packages failed", &steps)?;
 
+        self.ahead = None;
         let unpacked = self.unpack(&ours, Way::Usual)?;
         self.enter(&unpacked)?;
         let numbers = unpacked.iter().map(|(number, _)| *number);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::control::Package;
 use super::database;
 use super::filling::about;
+use super::programs::write_programs;
 use crate::host::{Container, Host, shell_quote};
 use crate::installer::apt::{self, make_directory};
 use crate::installer::{InstallError, Request, SKIP_INITRDS, Site};
@@ -199,7 +200,8 @@ fn deb_inside(number: usize) -> String {
     format!("{INSIDE}/packages/{number}.deb")
 }
 
-fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), InstallError> {
+/// Writes a file of the host with these permission bits.
+pub(super) fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), InstallError> {
     fs::write(path, content)
         .and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode)))
         .map_err(|source| InstallError::Prepare {
@@ -225,7 +227,7 @@ pub(super) fn run(
         container = container.env(SKIP_INITRDS.0, SKIP_INITRDS.1);
     }
     container = container
-        .bind_read_only(&programs(site)?, Path::new(PROGRAMS))
+        .bind_read_only(&write_programs(site)?, Path::new(PROGRAMS))
         .env("PATH", format!("{PROGRAMS}:{PATH}"));
     for (path, inside) in files {
         container = container.bind_read_only(path, inside);
@@ -234,13 +236,4 @@ pub(super) fn run(
     host.run(command.no_sync())
         .map_err(|e| apt::explain(what, Some(request), e))?;
     Ok(())
-}
-
-/// A directory with programs for scripts of packages. In a container they would think that they run
-/// on a system that has been booted; the C library's waits a second for its init then.
-fn programs(site: &Site) -> Result<PathBuf, InstallError> {
-    let directory = site.scratch.join("programs");
-    make_directory(&directory)?;
-    write(&directory.join("ischroot"), b"#!/bin/sh\nexit 0\n", 0o755)?;
-    Ok(directory)
 }

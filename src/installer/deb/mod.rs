@@ -6,6 +6,7 @@
 //! the tree are replaced or removed.
 
 mod add;
+mod ahead;
 mod archive;
 mod changes;
 mod claims;
@@ -23,6 +24,7 @@ mod names;
 mod outcome;
 mod owners;
 mod places;
+mod programs;
 mod read;
 mod relations;
 mod resolve;
