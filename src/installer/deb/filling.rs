@@ -333,7 +333,8 @@ impl<'a> Filling<'a> {
             steps.push(Step::Configure(named));
         }
         steps.push(Step::ConfigureAll);
-        self.run("configuring packages failed", &steps)
+        self.run("configuring packages failed", &steps)?;
+        Ok(Triggers::arrange(self.root, self.packages)?)
     }
 }
 

@@ -9,6 +9,7 @@ mod add;
 mod ahead;
 mod archive;
 mod changes;
+mod checksums;
 mod claims;
 mod control;
 mod database;
@@ -50,7 +51,7 @@ use crate::tree::Root;
 
 /// The way in which trees are filled here. To be raised with every change that makes other trees of
 /// the same packages, so that no cached tree of before is taken for one of now.
-const UNPACKING: &str = "2";
+const UNPACKING: &str = "3";
 
 /// Where apt looks for settings of a tree.
 const APT_DIRECTORIES: [&str; 3] = [

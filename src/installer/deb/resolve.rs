@@ -6,11 +6,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::checksums;
+use super::filling::about;
 use super::settings::Settings;
 use crate::distro::MergedUsr;
 use crate::host::{Command, CommandError, Host, Report};
 use crate::installer::apt::{self, USR_IS_MERGED};
 use crate::installer::{InstallError, Request};
+use crate::tree::archive::Fault;
 
 /// A package that apt has chosen and fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,11 +190,44 @@ pub(super) fn install_command(
     Ok(settings.command()?.args(["install", "--"]).args(names))
 }
 
-/// Has apt choose and fetch these packages and what they need.
+/// Has apt choose and fetch these packages and what they need. What was changed in the package cache
+/// is fetched again.
 ///
 /// # Errors
-/// As [`choose_for_new_tree`].
+/// As [`choose_for_new_tree`], or when a package that was fetched is not what the lists describe.
 pub(super) fn choose(
+    settings: &Settings,
+    names: &[String],
+    request: Option<&Request>,
+    host: &Host,
+) -> Result<Choice, InstallError> {
+    let choice = choose_once(settings, names, request, host)?;
+    let wrong = checksums::wrong(settings, &choice.packages, &host.cancel)?;
+    if wrong.is_empty() {
+        return Ok(choice);
+    }
+    for one in wrong {
+        host.report.warn(&format!(
+            "the package {} in the package cache is not what the repository describes: it is fetched \
+             again",
+            one.name
+        ));
+        fs::remove_file(&one.path).map_err(|source| InstallError::Prepare {
+            path: one.path.clone(),
+            source,
+        })?;
+    }
+    let choice = choose_once(settings, names, request, host)?;
+    match checksums::wrong(settings, &choice.packages, &host.cancel)?.first() {
+        Some(one) => Err(about(
+            &one.name,
+            Fault::new("what was fetched is not what the repository describes"),
+        )),
+        None => Ok(choice),
+    }
+}
+
+fn choose_once(
     settings: &Settings,
     names: &[String],
     request: Option<&Request>,

@@ -168,6 +168,8 @@ impl Settings {
             ("APT::Keep-Downloaded-Packages", "true"),
             ("Acquire::AllowDowngradeToInsecureRepositories", "false"),
             ("Acquire::AllowInsecureRepositories", "false"),
+            // Checksums are read out of the lists.
+            ("Acquire::GzipIndexes", "false"),
         ] {
             let _ = writeln!(text, "{name} \"{value}\";");
         }

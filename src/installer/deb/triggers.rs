@@ -1,7 +1,6 @@
 //! Triggers (deb-triggers(5)): which packages want to know of a change, and which changes there were.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use super::control::Package;
@@ -160,10 +159,7 @@ impl Triggers {
 
     /// Writes everything down for dpkg.
     pub fn write(&self, root: &Root) -> Result<(), TreeError> {
-        root.write(FILE, joined(&self.paths), 0o644)?;
-        for (name, lines) in &self.named {
-            root.write(Path::new(DIRECTORY).join(name), joined(lines), 0o644)?;
-        }
+        self.write_interests(root)?;
         let mut pending = Vec::new();
         for (name, waiting) in &self.pending {
             let mut waiting: Vec<&str> = waiting.iter().map(String::as_str).collect();
@@ -173,6 +169,38 @@ impl Triggers {
             pending.push(format!("{name} {}", waiting.join(" ")));
         }
         root.write(UNINCORPORATED, joined(&pending), 0o644)
+    }
+
+    fn write_interests(&self, root: &Root) -> Result<(), TreeError> {
+        root.write(FILE, joined(&self.paths), 0o644)?;
+        for (name, lines) in &self.named {
+            root.write(Path::new(DIRECTORY).join(name), joined(lines), 0o644)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the interests of these packages into the packages' order, after those of others: dpkg
+    /// would have noted them one package after the other, some of which it has unpacked later here.
+    ///
+    /// # Errors
+    /// When the notes cannot be read or written.
+    pub fn arrange(root: &Root, packages: &[Package]) -> Result<(), TreeError> {
+        let names: HashMap<String, usize> = packages
+            .iter()
+            .enumerate()
+            .map(|(number, package)| (package.database_name(), number))
+            .collect();
+        let number = |line: &String| {
+            let owner = line.rsplit(' ').next().unwrap_or_default();
+            let owner = owner.strip_suffix("/noawait").unwrap_or(owner);
+            names.get(owner).copied()
+        };
+        let mut triggers = Self::of(root)?;
+        triggers.paths.sort_by_key(number);
+        for lines in triggers.named.values_mut() {
+            lines.sort_by_key(number);
+        }
+        triggers.write_interests(root)
     }
 }
 
@@ -240,6 +268,25 @@ mod tests {
         let again = Triggers::of(&root).unwrap();
         assert_eq!(again.paths, triggers.paths);
         assert_eq!(again.named, triggers.named);
+    }
+
+    #[test]
+    fn interests_end_up_in_the_order_of_packages() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        root.write(FILE, "/b two\n/a one/noawait\n/z old\n/c two\n", 0o644)
+            .unwrap();
+        let named = Path::new(DIRECTORY).join("ldconfig");
+        root.write(&named, "two/noawait\none\n", 0o644).unwrap();
+        root.write(UNINCORPORATED, "/x a b\n", 0o644).unwrap();
+        Triggers::arrange(&root, &[package("one", ""), package("two", "")]).unwrap();
+        let text = |path: &Path| String::from_utf8(root.read(path).unwrap()).unwrap();
+        assert_eq!(
+            text(FILE.as_ref()),
+            "/z old\n/a one/noawait\n/b two\n/c two\n"
+        );
+        assert_eq!(text(&named), "one\ntwo/noawait\n");
+        assert_eq!(text(UNINCORPORATED.as_ref()), "/x a b\n");
     }
 
     #[test]
