@@ -290,9 +290,44 @@ fn hint(tail: &str, release: &str, mirror: &str) -> Option<String> {
             }
         }
     }
-    if ["NO_PUBKEY", "is not signed", "EXPKEYSIG", "BADSIG"]
+    if tail.contains("is expired (invalid since") || tail.contains("is not valid yet") {
+        return Some(format!(
+            "the lists of packages of {mirror} are of another time: the mirror is no longer updated, \
+             or this machine's clock is wrong"
+        ));
+    }
+    if tail.contains("is no longer signed") {
+        return Some(format!(
+            "{mirror} was signed when it was read last, and is not any more: somebody may have \
+             changed it"
+        ));
+    }
+    if ["Hash Sum mismatch", "unexpected size"]
         .iter()
         .any(|sign| tail.contains(sign))
+    {
+        return Some(format!(
+            "what {mirror} sends is not what its signed lists describe: try again later, or another \
+             Mirror="
+        ));
+    }
+    if tail.contains("unsupported filetype") {
+        return Some(
+            "a keyring is of no kind that apt reads: in mkosi.skeleton/etc/apt/trusted.gpg.d/, names \
+             of binary keys end in .gpg, and of armoured ones in .asc"
+                .to_owned(),
+        );
+    }
+    if [
+        "NO_PUBKEY",
+        "is not signed",
+        "EXPKEYSIG",
+        "BADSIG",
+        "signatures were invalid",
+        "signature verification",
+    ]
+    .iter()
+    .any(|sign| tail.contains(sign))
     {
         return Some(format!(
             "the signature of {mirror} could not be verified: put the repository's key into \

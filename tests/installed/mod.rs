@@ -73,12 +73,14 @@ fn tree(root: &Path, times: Times) -> BTreeMap<PathBuf, String> {
     found
 }
 
-/// Where trees differ, but for these paths; a star at the end of one stands for any rest.
+/// Where trees differ, but for these paths; one star in a path stands for anything.
 pub fn differences(ours: &Path, theirs: &Path, times: Times, but_for: &[&str]) -> Vec<String> {
     let excused = |path: &Path| {
         let path = path.to_string_lossy();
-        but_for.iter().any(|entry| match entry.strip_suffix('*') {
-            Some(start) => path.starts_with(start),
+        but_for.iter().any(|entry| match entry.split_once('*') {
+            Some((start, end)) => path
+                .strip_prefix(start)
+                .is_some_and(|rest| rest.ends_with(end)),
             None => path == *entry,
         })
     };

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::tree::archive::Fault;
-use crate::tree::archive::compression;
+use crate::tree::archive::compression::{self, Limits};
 use crate::tree::archive::members::Members;
 use crate::tree::shown::shown_bytes;
 
@@ -21,6 +21,18 @@ const END: std::ops::Range<usize> = 58..60;
 
 /// Decompressed ahead between two looks at whether that is still wanted.
 const PIECE: u64 = 1 << 20;
+/// What decompressing a package may take: dpkg-deb's strongest settings need 65 MiB with xz and a window
+/// of 8 MiB with Zstandard. Many packages are read at once.
+const LIMITS: Limits = Limits {
+    zstd_window_log: 27,
+    xz_memory: 128 << 20,
+};
+
+/// The most bytes of a control archive, decompressed.
+const MAX_CONTROL: u64 = 64 << 20;
+
+/// The most bytes after the mark of an archive's end: tar fills up to 10 KiB.
+const MAX_TRAILING: usize = 1 << 20;
 
 /// An open package.
 #[derive(Debug)]
@@ -105,7 +117,11 @@ impl Archive {
 
     /// The members of the control archive.
     pub fn control(&self) -> Result<Members<Box<dyn Read>>, Fault> {
-        self.part(self.control)
+        let limited = Limited {
+            reader: self.unpacked(self.control)?,
+            left: MAX_CONTROL,
+        };
+        Ok(Members::new(Box::new(limited)))
     }
 
     /// The members of the data archive.
@@ -113,7 +129,7 @@ impl Archive {
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *ahead, Plain::Taken) {
             Plain::Whole(bytes) => Ok(Members::new(Box::new(io::Cursor::new(bytes)))),
-            Plain::Nothing | Plain::Taken => self.part(self.data),
+            Plain::Nothing | Plain::Taken => Ok(Members::new(self.unpacked(self.data)?)),
         }
     }
 
@@ -129,10 +145,6 @@ impl Archive {
     /// Bytes of the data archive, compressed.
     pub fn data_size(&self) -> u64 {
         self.data.end - self.data.start
-    }
-
-    fn part(&self, part: Part) -> Result<Members<Box<dyn Read>>, Fault> {
-        Ok(Members::new(self.unpacked(part)?))
     }
 
     fn unpacked(&self, part: Part) -> Result<Box<dyn Read>, Fault> {
@@ -222,7 +234,37 @@ fn unpacked(file: &Arc<File>, part: Part) -> Result<Box<dyn Read>, Fault> {
         at: part.start,
         end: part.end,
     };
-    Ok(compression::open(window)?.0)
+    Ok(compression::open_within(window, LIMITS)?.0)
+}
+
+/// Reads an archive on to its end, so that all of it is checked.
+///
+/// # Errors
+/// When it is damaged, or something follows its end that would take for ever to decompress.
+pub(super) fn finish(members: &mut Members<impl Read>) -> Result<(), Fault> {
+    for _ in 0..MAX_TRAILING / 512 {
+        if members.block()?.is_none() {
+            return Ok(());
+        }
+    }
+    Err(Fault::new("too much follows the end of an archive"))
+}
+
+/// Ends with an error where there is more than expected.
+struct Limited<R> {
+    reader: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.reader.read(buffer)?;
+        self.left = self
+            .left
+            .checked_sub(n as u64)
+            .ok_or_else(|| io::Error::other("it is larger than any control archive"))?;
+        Ok(n)
+    }
 }
 
 /// The header of a member, as dpkg-deb writes it, without a time.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::archive::Archive;
+use super::archive::{Archive, finish};
 use super::fields::Fields;
 use crate::tree::archive::Fault;
 use crate::tree::archive::members::Content;
@@ -11,6 +11,9 @@ use crate::tree::shown::shown_bytes;
 
 /// The most bytes of all control files of one package.
 const MAX: u64 = 32 << 20;
+
+/// The most control files of one package; dpkg knows about fifteen.
+const MAX_FILES: usize = 1000;
 
 /// A file of the control archive.
 #[derive(Clone, Debug)]
@@ -78,8 +81,13 @@ impl Package {
                 }
             }
             if name == "control" {
-                control = Some(content);
+                if control.replace(content).is_some() {
+                    return Err(Fault::new("its control archive has control twice"));
+                }
                 continue;
+            }
+            if files.len() == MAX_FILES {
+                return Err(Fault::new("its control archive has too many files"));
             }
             if files.iter().any(|file| file.name == name) {
                 return Err(Fault::new(format!("its control archive has {name} twice")));
@@ -91,7 +99,7 @@ impl Package {
                 content,
             });
         }
-        members.finish()?;
+        finish(&mut members)?;
         let control = control.ok_or_else(|| Fault::new("it has no control file"))?;
         let control =
             String::from_utf8(control).map_err(|_| Fault::new("its control file is no text"))?;

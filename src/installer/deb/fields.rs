@@ -1,5 +1,7 @@
 //! The fields of a control file (deb-control(5)): names, values, and lines that continue them.
 
+use std::collections::HashSet;
+
 use crate::tree::archive::Fault;
 
 /// One paragraph of fields, in order.
@@ -11,6 +13,7 @@ impl Fields {
     /// with.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         let mut fields: Vec<(String, String)> = Vec::new();
+        let mut names = HashSet::new();
         let text = text.trim_end_matches('\n');
         for line in text.trim_start_matches('\n').split('\n') {
             if line.trim().is_empty() {
@@ -32,10 +35,7 @@ impl Fields {
                     !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b':')
                 })
                 .ok_or_else(|| Fault::new("its control file has a line without a field"))?;
-            if fields
-                .iter()
-                .any(|(other, _)| other.eq_ignore_ascii_case(name))
-            {
+            if !names.insert(name.to_ascii_lowercase()) {
                 return Err(Fault::new(format!(
                     "its control file has the field {name} twice"
                 )));

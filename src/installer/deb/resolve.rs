@@ -5,12 +5,13 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::checksums;
 use super::filling::about;
 use super::settings::Settings;
 use crate::distro::MergedUsr;
-use crate::host::{Command, CommandError, Host, Report};
+use crate::host::{Command, CommandError, Host, Output, Report};
 use crate::installer::apt::{self, USR_IS_MERGED};
 use crate::installer::{InstallError, Request};
 use crate::tree::archive::Fault;
@@ -61,7 +62,7 @@ pub(super) fn update(
 
 fn fetch(settings: &Settings, request: &Request, host: &Host) -> Result<(), InstallError> {
     let mark = settings.state.join(COMPLETE);
-    match host.run(update_command(settings)?) {
+    match run_patiently(host, &|| update_command(settings))? {
         Ok(_) => {
             fs::write(&mark, "").map_err(|source| InstallError::Prepare { path: mark, source })
         }
@@ -76,6 +77,42 @@ fn fetch(settings: &Settings, request: &Request, host: &Host) -> Result<(), Inst
             Err(apt::explain(what, Some(request), e))
         }
     }
+}
+
+/// How often a server is asked that is too busy to answer, and how long it is left alone meanwhile.
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Runs apt, and again when a server was too busy: apt itself tries again only when a connection breaks
+/// off. What was fetched by then is kept.
+fn run_patiently(
+    host: &Host,
+    command: &dyn Fn() -> Result<Command, InstallError>,
+) -> Result<Result<Output, CommandError>, InstallError> {
+    let mut attempt = 1;
+    loop {
+        match host.run(command()?) {
+            Err(CommandError::Failed { tail, .. }) if attempt < ATTEMPTS && is_busy(&tail) => {
+                host.report
+                    .warn("a server is too busy to answer: it is asked again");
+                std::thread::sleep(PAUSE);
+                if host.cancel.is_cancelled() {
+                    return Err(InstallError::Cancelled);
+                }
+                attempt += 1;
+            }
+            result => return Ok(result),
+        }
+    }
+}
+
+/// Whether a server said that it cannot answer now (RFC 9110, section 15.6).
+fn is_busy(tail: &str) -> bool {
+    let fetches = tail
+        .lines()
+        .filter(|line| line.contains("E: Failed to fetch "));
+    let mut answers = fetches.filter_map(|line| line.split_whitespace().nth(5));
+    answers.any(|answer| matches!(answer, "500" | "502" | "503" | "504"))
 }
 
 /// Whether apt failed for the network alone.
@@ -245,9 +282,8 @@ fn choose_once(
         }
     }
     let told = Arc::new(WithoutSurprise(Arc::clone(&host.report)));
-    host.clone()
-        .with_report(told)
-        .run(install_command(settings, names)?)
+    let host = host.clone().with_report(told);
+    run_patiently(&host, &|| install_command(settings, names))?
         .map_err(|e| apt::explain("choosing and fetching packages failed", request, e))?;
     if !settings.list.exists() {
         // Everything is there already.
@@ -350,6 +386,23 @@ mod tests {
         assert_eq!(calls.len(), 2);
         assert_eq!(calls[0], ["--no-triggers", "--unpack", "/c/a b.deb"]);
         assert_eq!(calls[1], ["--configure", "--pending"]);
+    }
+
+    #[test]
+    fn busy_servers_are_told_by_their_answer() {
+        for (tail, expected) in [
+            (
+                "E: Failed to fetch http://m/pool/a_503_all.deb  503  Busy [IP: ::1 80]",
+                true,
+            ),
+            (
+                "E: Failed to fetch http://m/503  404  Not Found [IP: ::1 80]",
+                false,
+            ),
+            ("Get:503 http://m 502 [1 B]", false),
+        ] {
+            assert_eq!(is_busy(tail), expected, "{tail}");
+        }
     }
 
     #[test]

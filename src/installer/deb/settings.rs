@@ -14,17 +14,21 @@ use crate::installer::apt::make_directory;
 use crate::installer::{InstallError, Request, Site};
 
 /// What of the host's `Acquire` is about the host's own repositories, or would lower what is
-/// demanded of signatures.
+/// demanded of signatures and of the age of lists.
 const NOT_TAKEN: &[&str] = &[
     "Acquire::AllowDowngradeToInsecureRepositories",
     "Acquire::AllowInsecureRepositories",
     "Acquire::AllowReleaseInfoChange",
     "Acquire::AllowWeakRepositories",
     "Acquire::Changelogs",
+    "Acquire::Check-",
     "Acquire::CompressionTypes",
     "Acquire::GzipIndexes",
     "Acquire::IndexTargets",
     "Acquire::Languages",
+    "Acquire::Max-FutureTime",
+    "Acquire::Max-ValidTime",
+    "Acquire::Min-ValidTime",
     "Acquire::Snapshots",
     "Acquire::cdrom",
 ];
@@ -291,7 +295,8 @@ mod tests {
             "apt-config dump Acquire",
             "Acquire \"\";\nAcquire::http \"\";\nAcquire::http::Proxy \"http://proxy:3142\";\n\
              Acquire::http::Dl-Limit \"70\";\nAcquire::AllowInsecureRepositories \"true\";\n\
-             acquire::allowweakrepositories \"true\";\n",
+             acquire::allowweakrepositories \"true\";\nAcquire::Check-Date \"false\";\n\
+             Acquire::Check-Valid-Until \"false\";\n",
         );
         let host = Host::new(Arc::new(recorder), Arc::new(Quiet), Cancel::default());
         let keys = directory.path().join("keys");
@@ -306,7 +311,7 @@ mod tests {
             assert!(text.contains(line), "{line} is not in {text}");
         }
         assert!(!text.to_lowercase().contains("insecure"));
-        assert!(!text.to_lowercase().contains("weak"));
+        assert!(!text.to_lowercase().contains("weak") && !text.contains("Acquire::Check-"));
         let last = std::fs::read_to_string(&settings.last).unwrap();
         assert!(last.contains("Acquire::AllowInsecureRepositories \"false\";\n"));
     }

@@ -14,6 +14,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, linkat, makedev, mkdirat, mknodat, symlinkat, unlinkat};
 use rustix::io::Errno;
 
+use super::archive::finish;
 use super::claims::{Claimed, DirectoryClaim, Shape};
 use super::control::Package;
 use super::names::{as_path, create, path_of, read_whole};
@@ -29,6 +30,9 @@ use crate::tree::xattrs::{self, Of};
 /// Written at once.
 const BUFFER: usize = 256 * 1024;
 
+/// The most bytes of all names of a package: about a million files. Debian's largest have a tenth.
+const MAX_NAMES: usize = 128 << 20;
+
 /// Unpacks a package, the one of this number in apt's order.
 pub(super) fn unpack(
     tree: &Tree<'_>,
@@ -43,6 +47,7 @@ pub(super) fn unpack(
         conffiles: package.conffiles.iter().map(Vec::as_slice).collect(),
         names: HashSet::new(),
         own_links: HashSet::new(),
+        names_size: 0,
         above: None,
         buffer: vec![0; BUFFER],
         found: Unpacked::default(),
@@ -63,6 +68,7 @@ struct Work<'a> {
     /// What the archive has had so far that is no directory.
     names: HashSet<Vec<u8>>,
     own_links: HashSet<Vec<u8>>,
+    names_size: usize,
     above: Option<Above>,
     buffer: Vec<u8>,
     found: Unpacked,
@@ -96,7 +102,7 @@ impl Work<'_> {
             self.member(&member, &mut members)
                 .map_err(|failed| in_member(&member, failed))?;
         }
-        members.finish()?;
+        finish(&mut members)?;
         self.check_lists(package)?;
         Ok(())
     }
@@ -130,6 +136,11 @@ impl Work<'_> {
 
     fn member<R: Read>(&mut self, member: &Member, members: &mut Members<R>) -> Result<(), Failed> {
         let path = path_of(&member.name)?;
+        // A name takes some room besides its bytes.
+        self.names_size += path.len() + 64;
+        if self.names_size > MAX_NAMES {
+            return Err(Fault::new("the package holds too many files").into());
+        }
         let is_directory = member.content == Content::Directory;
         if path == b"/." {
             if !is_directory {

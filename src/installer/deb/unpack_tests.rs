@@ -305,3 +305,6 @@ fn refuses_damaged_packages() {
     packed.truncate(packed.len() - 8);
     checked(&packed, "archive");
 }
+
+#[path = "hostile_tests.rs"]
+mod hostile;

@@ -10,8 +10,22 @@ const PROBE: usize = 512;
 /// Read at once from the archive.
 const BUFFER: usize = 256 * 1024;
 
-/// The largest Zstandard window that is accepted, 2 GiB (`zstd --long=31`).
-const ZSTD_WINDOW_LOG: u32 = 31;
+/// What decompressing may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The largest Zstandard window that is accepted, as a power of two of bytes.
+    pub zstd_window_log: u32,
+    /// The most bytes of memory that xz may ask for.
+    pub xz_memory: u64,
+}
+
+impl Limits {
+    /// What anyone's archive may take, up to `zstd --long=31`.
+    const ANY: Self = Self {
+        zstd_window_log: 31,
+        xz_memory: u64::MAX,
+    };
+}
 
 /// First bytes of what people take for a tar archive, and what it is.
 const OTHERS: &[(&[u8], &str)] = &[
@@ -30,8 +44,14 @@ const OTHERS: &[(&[u8], &str)] = &[
 ];
 
 /// The archive's plain bytes, and what it is, for messages.
-pub(crate) fn open<R: Read + 'static>(
+pub(crate) fn open<R: Read + 'static>(reader: R) -> Result<(Box<dyn Read>, &'static str), Fault> {
+    open_within(reader, Limits::ANY)
+}
+
+/// As [`open`], with less memory.
+pub(crate) fn open_within<R: Read + 'static>(
     mut reader: R,
+    limits: Limits,
 ) -> Result<(Box<dyn Read>, &'static str), Fault> {
     let mut probe = Vec::with_capacity(PROBE);
     reader
@@ -55,15 +75,20 @@ pub(crate) fn open<R: Read + 'static>(
             Box::new(bzip2::bufread::MultiBzDecoder::new(all())),
             "bzip2-compressed tar archive",
         ),
-        Kind::Xz => (
-            Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(all())),
-            "xz-compressed tar archive",
-        ),
+        Kind::Xz => {
+            let flags = liblzma::stream::CONCATENATED;
+            let stream = liblzma::stream::Stream::new_stream_decoder(limits.xz_memory, flags)
+                .map_err(|e| Fault::from_read(e.into()))?;
+            (
+                Box::new(liblzma::bufread::XzDecoder::new_stream(all(), stream)),
+                "xz-compressed tar archive",
+            )
+        }
         Kind::Zstd => {
             let mut decoder =
                 zstd::stream::read::Decoder::with_buffer(all()).map_err(Fault::from_read)?;
             decoder
-                .window_log_max(ZSTD_WINDOW_LOG)
+                .window_log_max(limits.zstd_window_log)
                 .map_err(Fault::from_read)?;
             (Box::new(decoder), "zstd-compressed tar archive")
         }

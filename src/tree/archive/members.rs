@@ -14,6 +14,9 @@ use super::sparse::{self, Map};
 /// The most bytes of one pax header; attributes of 64 KiB each and long maps of holes fit.
 const MAX_RECORDS: u64 = 16 << 20;
 
+/// The most bytes of records for all members that follow: each of them gets a copy.
+const MAX_DEFAULTS: u64 = 64 << 10;
+
 /// The most bytes of a name, far above what the system can make.
 const MAX_NAME: u64 = 64 << 10;
 
@@ -107,9 +110,10 @@ impl<R: Read> Members<R> {
             let header = Header::from_byte_slice(&block);
             let size = unsigned(&header.as_old().size, "size")?;
             match block[156] {
-                b'x' | b'X' => local = Some(self.records(size)?),
+                b'x' | b'X' => local = Some(self.records(size, MAX_RECORDS)?),
                 b'g' => {
-                    let records = self.records(size)?;
+                    let left = MAX_DEFAULTS.saturating_sub(self.defaults.size());
+                    let records = self.records(size, left)?;
                     self.defaults.extend(records);
                 }
                 b'L' => long_name = Some(self.long(size)?),
@@ -283,8 +287,8 @@ impl<R: Read> Members<R> {
         Ok(())
     }
 
-    fn records(&mut self, size: u64) -> Result<Records, Fault> {
-        let data = self.all(size, MAX_RECORDS, "pax header")?;
+    fn records(&mut self, size: u64, limit: u64) -> Result<Records, Fault> {
+        let data = self.all(size, limit, "pax header")?;
         Records::parse(&data)
     }
 

@@ -42,6 +42,12 @@ impl Records {
         self.0.extend(other.0);
     }
 
+    /// Bytes of all keys and values.
+    pub fn size(&self) -> u64 {
+        let sizes = self.iter().map(|(key, value)| key.len() + value.len());
+        sizes.sum::<usize>() as u64
+    }
+
     /// The value of a key. An empty one stands for none, as pax says.
     pub fn get(&self, key: &str) -> Option<&[u8]> {
         let (_, value) = self.0.iter().rev().find(|(k, _)| k == key.as_bytes())?;
