@@ -156,6 +156,8 @@ pub struct Globals {
     pub keep: bool,
     /// Write a page about where time and space went.
     pub timings: Timings,
+    /// Wait for another run that uses the output.
+    pub wait: bool,
 }
 
 /// Whether and where a page about a build is written.
@@ -183,6 +185,7 @@ impl Default for Globals {
             verbose: false,
             keep: false,
             timings: Timings::No,
+            wait: false,
         }
     }
 }

@@ -16,6 +16,7 @@ pub(super) enum Id {
     Verbose,
     Keep,
     Timings,
+    Wait,
     Version,
     Help,
 }
@@ -139,6 +140,11 @@ pub(super) static OPTIONS: &[GlobalOption] = &[
         metavar: "PATH",
         help: "Write a page about where time and space went (default: OUTPUT.timings.html)",
     },
+    switch(
+        Id::Wait,
+        "wait",
+        "Wait for another run that builds the same output, instead of failing",
+    ),
     switch(Id::Version, "version", "Print the version"),
     short('h', switch(Id::Help, "help", "Print this text")),
 ];

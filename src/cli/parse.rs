@@ -64,6 +64,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Cli
                 Id::Verbose => globals.verbose = yes()?,
                 Id::Keep => globals.keep = yes()?,
                 Id::Timings => globals.timings = timings(&value),
+                Id::Wait => globals.wait = yes()?,
                 Id::Version => instead = yes()?.then_some(Verb::Version).or(instead),
                 Id::Help => instead = yes()?.then_some(Verb::Help).or(instead),
             }
@@ -260,6 +261,7 @@ mod tests {
             verbose: true,
             keep: false,
             timings: Timings::At("page.html".into()),
+            wait: false,
         };
         assert_eq!(invocation.globals, globals);
         for (args, timings) in [

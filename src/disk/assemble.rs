@@ -9,7 +9,7 @@ use super::luks::Clear;
 use super::spec::{DiskSpec, Files, Filling, Partition, Size};
 use super::verity::Hash;
 use super::{DiskError, PartitionKind, Passphrase, Place, Room, Volume, gpt, seal, sparse, swap};
-use crate::host::Host;
+use crate::host::{Host, fail_point};
 
 /// An image that was made.
 #[derive(Clone, Debug)]
@@ -51,6 +51,9 @@ pub fn assemble(spec: &DiskSpec, site: &Site<'_>, host: &Host) -> Result<Assembl
         .open(output)
         .map_err(DiskError::io("create", output))?;
     let unfinished = Unfinished(output);
+    let reach =
+        |name, about: &str| fail_point::reach(name, about).map_err(DiskError::io("write", output));
+    reach("image-created", "")?;
     let resize = |layout: &Layout| {
         image
             .set_len(layout.total())
@@ -66,6 +69,7 @@ pub fn assemble(spec: &DiskSpec, site: &Site<'_>, host: &Host) -> Result<Assembl
             let size = make_files(spec, partition, files, slot, &image, site, host)?;
             let (offset, most) = (slot.offset + size, slot.size.saturating_sub(size));
             sparse::clear(&image, offset, most).map_err(DiskError::io("clear", output))?;
+            reach("partition-filled", partition.kind.short_name())?;
             made.push((partition.kind, size));
             layout = spec.layout_with(&made)?;
             resize(&layout)?;
@@ -94,9 +98,12 @@ pub fn assemble(spec: &DiskSpec, site: &Site<'_>, host: &Host) -> Result<Assembl
         .partition(|partition| boot::comes_last(partition.kind));
     for partition in first {
         fill(partition, &layout)?;
+        reach("partition-filled", partition.kind.short_name())?;
     }
     let root_hash = if spec.verity {
-        seal::seal(&image, output, &mut layout, spec.seed, host)?
+        let hash = seal::seal(&image, output, &mut layout, spec.seed, host)?;
+        reach("root-sealed", "")?;
+        hash
     } else {
         None
     };
@@ -106,7 +113,9 @@ pub fn assemble(spec: &DiskSpec, site: &Site<'_>, host: &Host) -> Result<Assembl
     for partition in last {
         fill(partition, &layout)?;
     }
+    reach("table-unwritten", "")?;
     gpt::write(&image, &layout, spec.seed.disk()).map_err(DiskError::io("write", output))?;
+    reach("table-written", "")?;
     std::mem::forget(unfinished);
     Ok(Assembled { layout, root_hash })
 }

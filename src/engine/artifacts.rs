@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::events::human_size;
 use super::site::Site;
 use super::{EngineError, StepError};
-use crate::host::{Host, Quiet};
+use crate::host::{Host, Quiet, fail_point};
 use crate::output::{self, Digest, OutputError, Wanted};
 use crate::plan::{Manifest, Reading};
 
@@ -93,6 +93,7 @@ fn write(
 ) -> Result<(), EngineError> {
     File::create_new(path)
         .and_then(|file| {
+            fail_point::reach("artifact-created", path.display())?;
             let mut file = BufWriter::new(file);
             content(&mut file)?;
             file.flush()

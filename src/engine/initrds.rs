@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::site::Site;
+use super::whole_file::write_whole;
 use super::{EngineError, StepError};
 use crate::boot::{self, Inputs, Kernel, Wanted};
 use crate::host::Host;
@@ -131,9 +132,7 @@ fn keep(place: &Place, inputs: Inputs, made: &Path) -> Result<(), EngineError> {
     };
     let json = serde_json::to_vec(&record).map_err(|e| failed(e.into()))?;
     for (path, content) in [(&place.initrd, bytes), (&place.record, json)] {
-        let mut file = tempfile::NamedTempFile::new_in(store).map_err(failed)?;
-        io::Write::write_all(&mut file, &content).map_err(failed)?;
-        file.persist(path).map_err(|e| failed(e.error))?;
+        write_whole(path, &content).map_err(failed)?;
     }
     Ok(())
 }

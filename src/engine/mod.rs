@@ -13,6 +13,7 @@ mod observe;
 mod phases;
 mod placing;
 mod project;
+mod publication;
 mod publish;
 mod run;
 mod scratch;
@@ -20,6 +21,7 @@ mod shell;
 mod site;
 mod ssh;
 mod steps;
+mod whole_file;
 mod working_tree;
 mod workspace;
 

@@ -9,9 +9,15 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, fdatasync, fsync, openat};
 
 use super::placing::Placing;
+use super::publication::Publication;
 use super::scratch::{OUT, Scratch};
 use super::{Artifact, EngineError};
-use crate::host::{Host, Report, clear_subvolume_read_only, set_subvolume_read_only};
+use crate::host::{Host, Report, clear_subvolume_read_only, fail_point, set_subvolume_read_only};
+
+/// Where artifacts are made, in the hidden directory.
+pub(super) const NEW: &str = "new";
+/// Where what they replace goes, in the hidden directory.
+pub(super) const OLD: &str = "old";
 
 /// What a power failure right after a build may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +64,7 @@ impl Staging {
         report: &dyn Report,
     ) -> Result<Self, EngineError> {
         let scratch = Scratch::create(output, OUT, report)?;
-        for name in ["new", "old"] {
+        for name in [NEW, OLD] {
             let path = scratch.path().join(name);
             fs::create_dir(&path).map_err(EngineError::path("create", &path))?;
         }
@@ -92,7 +98,7 @@ impl Staging {
     /// Where the artifact `name`, which was announced, is made.
     #[must_use]
     pub fn path(&self, name: &OsStr) -> PathBuf {
-        self.scratch.path().join("new").join(name)
+        self.scratch.path().join(NEW).join(name)
     }
 
     /// Announces that `name`, an artifact that a former build may have left, goes when this build's
@@ -117,15 +123,25 @@ impl Staging {
     /// have its name, those before it are taken back, and what they replaced stands there again.
     pub fn publish(self, host: &Host) -> Result<Vec<Artifact>, EngineError> {
         let root = self.scratch.path().to_owned();
-        let (new, old) = (root.join("new"), root.join("old"));
+        let (new, old) = (root.join(NEW), root.join(OLD));
+        let reach = |name, about: &OsStr| {
+            fail_point::reach(name, about.to_string_lossy())
+                .map_err(EngineError::path("write", &self.output))
+        };
         let mut published = Vec::with_capacity(self.artifacts.len());
         for name in &self.artifacts {
             published.push(self.complete(&new, name)?);
+            reach("artifact-completed", name)?;
         }
         // From here on it takes a moment only.
         if host.cancel.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
+        let publication = Publication::of(&self.artifacts, &self.retired, &root, &self.output);
+        publication
+            .note(&root, self.options.durability == Durability::Synced)
+            .map_err(EngineError::path("write", &root))?;
+        reach("publication-noted", OsStr::new(""))?;
         // A subvolume with the read-only flag cannot be moved away either.
         let thawed: Vec<PathBuf> = self
             .artifacts
@@ -138,11 +154,15 @@ impl Staging {
         let placed = self
             .artifacts
             .iter()
-            .try_for_each(|name| placing.place(name, self.options.replace))
+            .try_for_each(|name| {
+                placing.place(name, self.options.replace)?;
+                reach("artifact-placed", name)
+            })
             .and_then(|()| {
-                self.retired
-                    .iter()
-                    .try_for_each(|name| placing.retire(name))
+                self.retired.iter().try_for_each(|name| {
+                    placing.retire(name)?;
+                    reach("artifact-retired", name)
+                })
             })
             .and_then(|()| {
                 self.frozen.iter().try_for_each(|name| {
@@ -150,7 +170,13 @@ impl Staging {
                         .map_err(EngineError::Host)
                 })
             })
-            .and_then(|()| self.sync_names());
+            .and_then(|()| reach("artifacts-placed", OsStr::new("")))
+            .and_then(|()| self.sync_names())
+            // With this it is decided: whoever finds the directory from now on only removes it.
+            .and_then(|()| {
+                Publication::forget(&root)
+                    .map_err(EngineError::path("decide to keep what is in", &root))
+            });
         if let Err(error) = placed {
             for name in &self.frozen {
                 clear_subvolume_read_only(&self.output.join(name));
@@ -169,6 +195,7 @@ impl Staging {
             }
             return Err(error);
         }
+        fail_point::pass("publication-decided");
         // The artifacts are in place: what is left of the old ones is no reason to fail.
         if let Err(error) = self.scratch.remove() {
             host.report.warn(&error.to_string());

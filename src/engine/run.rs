@@ -8,7 +8,7 @@ use super::site::{Build, Site};
 use super::{
     Artifact, EngineError, Progress, Staging, StepError, Workspace, observe, phases, steps,
 };
-use crate::host::{self, Host};
+use crate::host::{self, Host, fail_point};
 use crate::plan::{Action, Phase};
 
 /// Why a build ended without an image.
@@ -55,7 +55,10 @@ fn run_steps(
     let output = build.names.directory();
     fs::create_dir_all(output).map_err(EngineError::path("create", output))?;
     let workspace = Workspace::create(build.workspace, host.report.as_ref())?;
+    let reach = |name| fail_point::reach(name, "").map_err(EngineError::path("write", output));
+    reach("workspace-made")?;
     let staging = Staging::create(output, build.publish, host.report.as_ref())?;
+    reach("staging-made")?;
     let mut site = Site {
         build,
         tree: PathBuf::new(),
@@ -84,6 +87,7 @@ fn run_steps(
         }
         return Err(error);
     }
+    reach("steps-done")?;
     let step = progress.begin("Publishing");
     let artifacts = site.staging.publish(host)?;
     workspace.close()?;
@@ -108,8 +112,15 @@ pub(super) fn perform(
     let title = action.title();
     let step = progress.begin(&title);
     let host = host.clone().with_report(step.report());
-    let note =
-        steps::perform(action, site, &host).map_err(|source| BuildError::Step { title, source })?;
+    let reach =
+        |name| fail_point::reach(name, &title).map_err(EngineError::path("write", &site.scratch));
+    reach("step-begun")?;
+    let done = steps::perform(action, site, &host);
+    let note = done.map_err(|source| BuildError::Step {
+        title: title.clone(),
+        source,
+    })?;
+    fail_point::reach("step-done", &title).map_err(EngineError::path("write", &site.scratch))?;
     step.finish(&note);
     Ok(())
 }

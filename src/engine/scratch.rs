@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
 
-use super::EngineError;
-use crate::host::{self, Report};
+use super::{EngineError, publication};
+use crate::host::{self, Lock, Report, fail_point};
 
 /// What the names begin with; six letters or digits follow.
 const PREFIXES: [&str; 2] = [WORK, OUT];
@@ -18,8 +18,11 @@ pub(super) const OUT: &str = ".mkosi-out-";
 const RANDOM: usize = 6;
 /// Locked while the build that made the directory lives.
 const LOCK: &str = ".lock";
-/// A directory without a lock file may be about to get one unless it is older than this.
+/// Where the parent directory cannot be locked: a directory without a lock file may be about to get one
+/// unless it is older than this.
 const NEWBORN: Duration = Duration::from_secs(60);
+/// How long to wait for those who look for dead builds' directories, which takes a moment.
+const LOOKING: Duration = Duration::from_millis(500);
 
 /// How long to try to remove a directory.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -42,6 +45,9 @@ impl Scratch {
     ) -> Result<Self, EngineError> {
         sweep(parent, report);
         loop {
+            // Who holds this in any other way waits: no directory without a lock file is one that is
+            // being made.
+            let making = lock_parent(parent, FlockOperation::NonBlockingLockShared);
             let path = tempfile::Builder::new()
                 .prefix(prefix)
                 .rand_bytes(RANDOM)
@@ -49,9 +55,18 @@ impl Scratch {
                 .tempdir_in(parent)
                 .map_err(EngineError::path("create a working directory in", parent))?
                 .keep();
+            if let Err(error) = fail_point::reach("scratch-unlocked", prefix) {
+                let _ = host::remove(&path);
+                return Err(EngineError::path("create", path)(error));
+            }
             // Another build's sweep may take a directory it sees without a held lock: then this one
             // is left to it.
-            if let Some(lock) = lock_new(&path)? {
+            let locked = lock_new(&path).inspect_err(|_| {
+                // Nobody will work in it.
+                let _ = host::remove(&path);
+            })?;
+            drop(making);
+            if let Some(lock) = locked {
                 return Ok(Self {
                     path,
                     lock: Some(lock),
@@ -107,6 +122,19 @@ fn remove_for_sure(path: &Path) -> Result<(), host::HostError> {
     }
 }
 
+/// Locks the directory in which others are made; nothing, where something else keeps it locked.
+fn lock_parent(parent: &Path, how: FlockOperation) -> Option<File> {
+    let parent = File::open(parent).ok()?;
+    let begun = Instant::now();
+    while flock(&parent, how).is_err() {
+        if begun.elapsed() > LOOKING {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Some(parent)
+}
+
 /// Makes and locks the lock file; `None` when somebody else was faster.
 fn lock_new(directory: &Path) -> Result<Option<File>, EngineError> {
     let path = directory.join(LOCK);
@@ -129,20 +157,23 @@ fn lock_new(directory: &Path) -> Result<Option<File>, EngineError> {
 }
 
 /// Removes the workspaces and the unpublished artifacts in `parent` whose builds were killed; the
-/// ones of running builds stay. What cannot be removed is a warning.
+/// ones of running builds stay. What the artifacts of a build that died while it published them had
+/// replaced is put back. What cannot be removed is a warning.
 pub fn sweep(parent: &Path, report: &dyn Report) {
-    let Ok(entries) = fs::read_dir(parent) else {
-        // Whoever works in the directory next says what is wrong with it.
-        return;
-    };
-    for entry in entries.flatten() {
-        if !is_scratch_name(&entry.file_name()) {
-            continue;
+    // Nobody may ever want what a dead build was about to make.
+    Lock::sweep(parent);
+    for (path, _lock) in dead(parent) {
+        match publication::undo(&path, parent) {
+            Ok(false) => {}
+            Ok(true) => report.warn(
+                "a build was killed while its artifacts were put in place: what was there before is \
+                 there again",
+            ),
+            Err(problem) => {
+                report.warn(&problem);
+                continue;
+            }
         }
-        let path = entry.path();
-        let Some(_lock) = take_over(&path) else {
-            continue;
-        };
         if let Err(error) = host::remove(&path) {
             report.warn(&format!(
                 "a former build left something behind: {}",
@@ -150,6 +181,28 @@ pub fn sweep(parent: &Path, report: &dyn Report) {
             ));
         }
     }
+}
+
+/// The directories of dead builds, each with what keeps others from taking it, too.
+fn dead(parent: &Path) -> Vec<(PathBuf, Option<File>)> {
+    let Ok(entries) = fs::read_dir(parent) else {
+        // Whoever works in the directory next says what is wrong with it.
+        return Vec::new();
+    };
+    let paths: Vec<PathBuf> = entries
+        .flatten()
+        .filter(|entry| is_scratch_name(&entry.file_name()))
+        .map(|entry| entry.path())
+        .collect();
+    if paths.is_empty() {
+        return Vec::new();
+    }
+    let nobody_makes_any = lock_parent(parent, FlockOperation::NonBlockingLockExclusive);
+    let taken = paths.into_iter().filter_map(|path| {
+        let lock = take_over(&path, nobody_makes_any.is_some())?;
+        Some((path, lock))
+    });
+    taken.collect()
 }
 
 fn is_scratch_name(name: &OsStr) -> bool {
@@ -165,7 +218,8 @@ fn is_scratch_name(name: &OsStr) -> bool {
 
 /// Gets hold of a directory that belongs to nobody any more. The lock, where there is one, is held
 /// until the returned value goes.
-fn take_over(path: &Path) -> Option<Option<File>> {
+/// `finished`: whether nobody is just making such directories.
+fn take_over(path: &Path, finished: bool) -> Option<Option<File>> {
     let directory = path.symlink_metadata().ok()?;
     let own = rustix::process::geteuid().as_raw();
     if !directory.is_dir() || directory.uid() != own {
@@ -177,6 +231,7 @@ fn take_over(path: &Path) -> Option<Option<File>> {
             flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
             Some(Some(File::from(lock)))
         }
+        Err(rustix::io::Errno::NOENT) if finished => Some(None),
         Err(rustix::io::Errno::NOENT) => {
             let age = SystemTime::now().duration_since(directory.modified().ok()?);
             (age.ok()? > NEWBORN).then_some(None)
@@ -253,11 +308,14 @@ mod tests {
         }
         fs::write(dir.path().join(".mkosi-work-plain1"), "").unwrap();
         std::os::unix::fs::symlink(dir.path(), dir.path().join(".mkosi-work-link01")).unwrap();
+        let making = lock_parent(dir.path(), FlockOperation::NonBlockingLockShared);
+        sweep(dir.path(), &Quiet);
+        assert!(dir.path().join(".mkosi-out-young1").exists());
+        drop(making);
         sweep(dir.path(), &Quiet);
         assert_eq!(
             names(dir.path()),
             [
-                ".mkosi-out-young1",
                 ".mkosi-work-AbC.23",
                 ".mkosi-work-AbC1234",
                 ".mkosi-work-link01",

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{EngineError, StepError};
-use crate::host::{self, Host, HostError, Mount, Overlay};
+use crate::host::{self, Host, HostError, Mount, Overlay, fail_point};
 use crate::tree::{self, CopyOptions, Root, Select};
 
 /// How an overlay behaves like any other file system: names of one file stay names of one file when
@@ -77,6 +77,7 @@ impl WorkingTree {
             }
         }
         let mount = result.map_err(EngineError::Host)?;
+        fail_point::reach("overlay-mounted", "").map_err(EngineError::path("write", place))?;
         Ok(Self {
             path,
             overlay: Some(mount),

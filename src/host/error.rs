@@ -70,7 +70,7 @@ pub enum HostError {
     },
     /// Somebody else holds the lock.
     #[error(
-        "{} is in use by another run ({holder}); wait for it to end, or stop it",
+        "{} is in use by another run ({holder}); wait for it to end (--wait does), or stop it",
         printable_path(path)
     )]
     Locked {

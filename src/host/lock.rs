@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
     AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, flock, fstat, openat, statat,
@@ -14,6 +15,10 @@ use super::{Host, HostError, human_duration, namespace, printable};
 
 /// How often a waiting run looks whether the lock is free.
 const TICK: Duration = Duration::from_millis(200);
+/// How long a lock file may be held by somebody who only looks whether it is a dead run's.
+const SWEEPING: Duration = Duration::from_millis(100);
+/// What the names of lock files begin with.
+const PREFIX: &str = ".mkosi-lock-";
 /// The most that is read of a lock file.
 const LONGEST: u64 = 1024;
 
@@ -32,11 +37,16 @@ impl Lock {
     /// [`HostError::Locked`], which says who holds it and since when, while another run does.
     pub fn acquire(target: &Path, what: &str) -> Result<Self, HostError> {
         let path = lock_file(target)?;
+        let begun = Instant::now();
         loop {
             let file = open(&path)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) if begun.elapsed() < SWEEPING => {
+                    std::thread::sleep(SWEEPING / 20);
+                    continue;
+                }
                 Err(Errno::AGAIN) => {
                     return Err(HostError::Locked {
                         path: target.to_owned(),
@@ -78,6 +88,24 @@ impl Lock {
         }
     }
 
+    /// Removes the lock files in `directory` that dead runs left. What cannot be removed stays.
+    pub fn sweep(directory: &Path) {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name();
+            if !name.as_bytes().starts_with(PREFIX.as_bytes()) {
+                continue;
+            }
+            let path = entry.path();
+            let Ok(file) = open(&path) else { continue };
+            let free = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+            if free && still_there(&path, &file) {
+                // Removed when dropped.
+                drop(Self { path, file });
+            }
+        }
+    }
+
     fn describe(&mut self, what: &str) -> io::Result<()> {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -106,7 +134,7 @@ fn lock_file(target: &Path) -> Result<PathBuf, HostError> {
             io::ErrorKind::InvalidInput,
         )));
     };
-    let mut hidden = std::ffi::OsString::from(".mkosi-lock-");
+    let mut hidden = std::ffi::OsString::from(PREFIX);
     hidden.push(name);
     Ok(target.with_file_name(hidden))
 }
@@ -188,6 +216,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(".mkosi-lock-x"), "pid 1\nsince 0\n").unwrap();
         Lock::acquire(&dir.path().join("x"), "run").unwrap();
+    }
+
+    #[test]
+    fn sweeping_takes_only_what_nobody_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = Lock::acquire(&dir.path().join("held"), "run").unwrap();
+        for name in [".mkosi-lock-dead", "mkosi-lock-other"] {
+            std::fs::write(dir.path().join(name), "pid 1\n").unwrap();
+        }
+        Lock::sweep(dir.path());
+        let exists = |name: &str| dir.path().join(name).exists();
+        assert!(exists(".mkosi-lock-held") && exists("mkosi-lock-other"));
+        assert!(!exists(".mkosi-lock-dead"));
+        drop(held);
     }
 
     #[test]

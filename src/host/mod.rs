@@ -10,6 +10,7 @@ mod crew;
 mod duration;
 mod environment;
 mod error;
+pub mod fail_point;
 mod foreign;
 mod hex;
 mod lines;
@@ -55,6 +56,7 @@ pub use report::{Quiet, Report};
 pub use runner::{Host, Runner};
 pub use search::SearchPath;
 pub use subvolume::{
-    BtrfsUsage, clear_subvolume_read_only, create_subvolume, is_btrfs, set_subvolume_read_only,
+    BtrfsUsage, clear_subvolume_read_only, create_subvolume, is_btrfs, is_read_only_subvolume,
+    set_subvolume_read_only,
 };
 pub use user::{CallingUser, calling_user, is_root, set_umask};

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 
-use super::HostError;
+use super::{HostError, fail_point};
 
 /// How often, and how long apart, unmounting is tried while something still uses the mount: a
 /// process that was killed takes a moment to let go.
@@ -115,10 +115,13 @@ impl Mount {
         }
         let place = PathBuf::from(format!("/proc/self/fd/{}", handle.as_raw_fd()));
         nix_mount(source, &place, kind, flags, data.as_ref()).map_err(failed)?;
-        Ok(Self {
+        let mount = Self {
             target: target.to_owned(),
             mounted: true,
-        })
+        };
+        fail_point::reach("mount-made", target.display())
+            .map_err(HostError::path("mount", target))?;
+        Ok(mount)
     }
 
     /// Where it is mounted.

@@ -19,7 +19,8 @@ use super::environment::{Kind, environment};
 use super::lines::Tail;
 use super::streams::{Streams, pipe};
 use super::{
-    Command, CommandError, Host, Output, Runner, SearchPath, Stdin, Stdout, signals, tools,
+    Command, CommandError, Host, Output, Runner, SearchPath, Stdin, Stdout, fail_point, signals,
+    tools,
 };
 
 /// How often a running command is looked after when it has nothing to say.
@@ -203,7 +204,9 @@ fn start(
     // The value that describes the process holds our copies of the child's ends of the pipes: while
     // it lives, they never end.
     drop(process);
-    Ok((Running::new(child, Session::Own), streams))
+    let running = Running::new(child, Session::Own);
+    fail_point::reach("command-running", command.program.to_string_lossy()).map_err(io)?;
+    Ok((running, streams))
 }
 
 /// A process that is killed, with its group, and reaped when this value goes.

@@ -104,6 +104,14 @@ pub fn clear_subvolume_read_only(path: &Path) -> bool {
     openat(CWD, path, directory, Mode::empty()).is_ok_and(|fd| make_writable(fd.as_fd()))
 }
 
+/// Whether there is a subvolume with the read-only mark at `path`.
+#[must_use]
+pub fn is_read_only_subvolume(path: &Path) -> bool {
+    let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(CWD, path, directory, Mode::empty())
+        .is_ok_and(|fd| flags(fd.as_fd()).is_ok_and(|flags| flags & READ_ONLY != 0))
+}
+
 fn flags(fd: BorrowedFd<'_>) -> io::Result<u64> {
     let mut flags = 0u64;
     // SAFETY: the request writes one u64, which lives on this stack; a descriptor that is no

@@ -16,7 +16,7 @@ use super::bmap::{self, BlockMap, Mapper};
 use super::digest::{Digest, Hasher, Hashing};
 use super::zeros::WriteZeros;
 use super::{Compression, Compressor, OutputError, extents};
-use crate::host::Host;
+use crate::host::{Host, fail_point};
 
 /// How much is read at a time.
 const PIECE: u64 = 1 << 20;
@@ -204,6 +204,7 @@ impl Reader<'_> {
             // Not `Interrupted`, which means: try again.
             return Err(io::Error::other("interrupted"));
         }
+        fail_point::reach("image-reading", done)?;
         for taker in &self.takers {
             // A thread that takes no more has an error of its own.
             taker

@@ -20,8 +20,8 @@ use crate::engine::{
     self, Artifact, Build, Caching, Display, Durability, Progress, PublishOptions,
 };
 use crate::host::{
-    Host, HostError, Lock, adopt_architecture, calling_user, is_btrfs, is_root, namespace,
-    remove_contents, set_umask, signals,
+    Host, HostError, Lock, adopt_architecture, calling_user, fail_point, is_btrfs, is_root,
+    namespace, printable_path, remove_contents, set_umask, signals,
 };
 use crate::installer::{self, Installer};
 use crate::output::{Artifacts, Signer, checksums};
@@ -36,6 +36,7 @@ pub fn run(config: &Config, context: &ConfigContext, globals: &Globals) -> u8 {
         prepared.keep = globals.keep;
         prepared.timings =
             timings::target(globals, || prepared.names.timings()).map_err(|error| vec![error])?;
+        prepared.wait = globals.wait;
         Ok(prepared)
     });
     match prepared {
@@ -69,6 +70,8 @@ pub(super) struct Prepared {
     pub(super) keep: bool,
     /// Where a page about the build is written, if one is.
     pub(super) timings: Option<PathBuf>,
+    /// Whether to wait for another run that uses the output.
+    pub(super) wait: bool,
     /// Whether somebody else has dropped the caches that `-ff` and more drop.
     pub(super) caches_dropped: bool,
     /// Where trees with packages are kept, if they are.
@@ -100,6 +103,7 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
         }
     };
     let names = Artifacts::new(&config.output);
+    engine::sweep(names.directory(), &terminal::Warnings);
     errors.extend(existing_output(config, plan.as_ref(), &names));
     errors.extend(unfit_output(config, &names));
     let host = super::host(config);
@@ -135,6 +139,7 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
             .map(|user| (user.uid, user.gid)),
         keep: false,
         timings: None,
+        wait: false,
         caches_dropped: false,
         caching,
     })
@@ -255,6 +260,7 @@ fn start(config: &Config, prepared: &Prepared, globals: &Globals) -> u8 {
         terminal::complain_about(&error);
         return exit::FAILED;
     }
+    fail_point::pass("directories-made");
     match namespace::isolate(|| work(config, prepared, globals)) {
         Ok(code) => code,
         Err(error) => {
@@ -310,6 +316,7 @@ fn make_owned(path: &Path, owner: Option<(u32, u32)>) -> std::io::Result<()> {
 
 /// The build itself, in its namespace, and what is said of it.
 fn work(config: &Config, prepared: &Prepared, globals: &Globals) -> u8 {
+    fail_point::pass("isolated");
     let mut display = display(globals).sink(shown(globals));
     let notes = prepared.timings.clone().map(|to| {
         let caches = config.cache.iter().cloned();
@@ -386,7 +393,11 @@ fn locked(
     progress: &Progress,
 ) -> Result<Vec<Artifact>, VerbError> {
     let names = &prepared.names;
-    let _lock = Lock::acquire(names.image(), "mkosi build").map_err(VerbError::Host)?;
+    let _lock = lock(names.image(), prepared.wait, host).map_err(VerbError::Host)?;
+    fail_point::reach("locked", "").map_err(|source| VerbError::File {
+        path: names.image().to_owned(),
+        source,
+    })?;
     // Another build may have made it while this one was starting.
     if let Some(error) = existing_output(config, Some(&prepared.plan), names) {
         return Err(error);
@@ -430,6 +441,7 @@ fn locked(
         signer: prepared.signer.as_ref(),
     };
     let artifacts = engine::run(&build, host, progress).map_err(VerbError::Build)?;
+    fail_point::pass("published");
     if let Some(caching) = &prepared.caching {
         // The image is done: what is left over is no reason to fail.
         if let Err(error) = caching.store.shrink(caching.limit, host.report.as_ref()) {
@@ -437,6 +449,21 @@ fn locked(
         }
     }
     Ok(artifacts)
+}
+
+/// Locks the output; where somebody else has it, says so and waits, if that is wanted.
+fn lock(image: &Path, wait: bool, host: &Host) -> Result<Lock, HostError> {
+    const WHAT: &str = "mkosi build";
+    match Lock::acquire(image, WHAT) {
+        Err(HostError::Locked { path, holder }) if wait => {
+            host.report.warn(&format!(
+                "{} is in use by another run ({holder}): waiting for it to end",
+                printable_path(path)
+            ));
+            Lock::wait(image, WHAT, host)
+        }
+        other => other,
+    }
 }
 
 /// Empties the caches that the user wants to be built anew.

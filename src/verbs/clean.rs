@@ -32,6 +32,7 @@ fn clean(config: &Config) -> Result<(), VerbError> {
     let directory = config.output.parent().unwrap_or(Path::new("/"));
     if directory.is_dir() {
         let _lock = Lock::acquire(&config.output, "mkosi clean").map_err(VerbError::Host)?;
+        sweep(directory, &terminal::Warnings);
         for path in build::artifacts(config)? {
             if fs::symlink_metadata(&path).is_ok() {
                 told(&path, remove(&path))?;

@@ -23,13 +23,15 @@ pub mod terminal;
 mod timings;
 pub mod why;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::cli::{self, Invocation, Verb};
 use crate::config::{Config, Context, Errors, Loaded};
+use crate::engine;
 use crate::frontend::{self, Depth};
-use crate::host::{Cancel, Host, HostRunner, Quiet};
+use crate::host::{Cancel, Host, HostRunner, Quiet, is_root};
 
 pub use error::VerbError;
 pub use passphrase::PassphraseError;
@@ -157,6 +159,11 @@ fn run_image(run: Run, config: &Config, invocation: &Invocation, context: &Conte
     if let Err(error) = fits {
         terminal::complain_about(&error);
         return exit::USAGE;
+    }
+    if is_root() {
+        // What a dead build half replaced is not what is meant.
+        let directory = config.output.parent().unwrap_or(Path::new("/"));
+        engine::sweep(directory, &terminal::Warnings);
     }
     let missing = std::fs::symlink_metadata(&config.output).is_err();
     if missing || config.force.replaces_output() {

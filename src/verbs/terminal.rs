@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use super::exit;
 use crate::config::{Errors, Warning};
 use crate::engine::events::wrapped;
+use crate::host::Report;
 
 pub use crate::engine::events::columns;
 
@@ -75,6 +76,19 @@ pub fn warn(warnings: &[Warning]) {
     for warning in warnings {
         complain(format_args!("warning: {warning}"));
     }
+}
+
+/// Says, before any work begins, what the user should know; and nothing else.
+#[derive(Clone, Copy, Debug)]
+pub struct Warnings;
+
+impl Report for Warnings {
+    fn line(&self, _: &str) {}
+    fn warn(&self, message: &str) {
+        complain(format_args!("warning: {message}"));
+    }
+    fn progress(&self, _: u64, _: u64) {}
+    fn command(&self, _: &str) {}
 }
 
 /// Says everything that is wrong with a configuration; returns the exit status.

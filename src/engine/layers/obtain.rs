@@ -13,7 +13,7 @@ use crate::engine::scratch::Scratch;
 use crate::engine::site::Site;
 use crate::engine::working_tree::WorkingTree;
 use crate::engine::{EngineError, Progress, StepError};
-use crate::host::{self, Host, HostError, Lock, Quiet, Report, human_duration};
+use crate::host::{self, Host, HostError, Lock, Quiet, Report, fail_point, human_duration};
 use crate::plan::{self, Layer, LayerIdentity};
 use crate::tree::{self, CopyOptions, Root};
 
@@ -194,6 +194,8 @@ impl Work<'_, '_> {
             }
             other => other.map_err(EngineError::Host)?,
         };
+        fail_point::reach("layer-locked", identity.kind.name())
+            .map_err(EngineError::path("write", &place))?;
         // What is wrong with one that was there was said.
         match self.look(identity, &Quiet)?.1 {
             Some(held) => Ok((Ground::Kept(held), true)),
@@ -214,6 +216,11 @@ impl Work<'_, '_> {
             .mode(0o700)
             .create(&directory)
             .map_err(EngineError::path("create", &directory))?;
+        let reach = |name| {
+            fail_point::reach(name, identity.kind.name())
+                .map_err(EngineError::path("write", &directory))
+        };
+        reach("layer-begun")?;
         let tree = directory.join(TREE);
         let whole = if lowers.is_empty() {
             fs::create_dir(&tree).map_err(EngineError::path("create", &tree))?;
@@ -225,6 +232,7 @@ impl Work<'_, '_> {
         } else {
             self.make_on(lowers, layer, &scratch, &tree)?
         };
+        reach("layer-filled")?;
         let title = format!("Keeping the {} tree", identity.kind.name());
         let step = self.progress.begin(&title);
         let kept = self.keep(identity, whole, &directory, scratch);

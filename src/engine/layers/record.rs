@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::EngineError;
+use crate::engine::whole_file::write_whole;
 use crate::host::hex;
 use crate::plan::{Fingerprint, Input, LayerIdentity, LayerKind};
 use crate::tree::Survey;
@@ -133,12 +134,9 @@ fn read<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
 fn write(content: &impl Serialize, directory: &Path, name: &str) -> Result<(), EngineError> {
     let path = directory.join(name);
     let write = || {
-        let mut new = tempfile::NamedTempFile::new_in(directory)?;
         let mut text = serde_json::to_vec_pretty(content)?;
         text.push(b'\n');
-        new.write_all(&text)?;
-        new.persist(&path)?;
-        Ok(())
+        write_whole(&path, &text)
     };
     write().map_err(EngineError::path::<io::Error>("write", &path))
 }

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use super::record::{Record, Uses};
 use crate::engine::EngineError;
 use crate::engine::scratch::{self, Scratch, WORK};
-use crate::host::{Cancel, Host, Report};
+use crate::host::{Cancel, Host, Report, fail_point};
 use crate::plan::Fingerprint;
 use crate::tree::{self, TreeError};
 
@@ -195,7 +195,9 @@ impl Store {
         host: &Host,
     ) -> Result<Held, EngineError> {
         let path = self.place(&record.fingerprint);
+        let reach = |name| fail_point::reach(name, "").map_err(EngineError::path("write", &path));
         record.write(directory)?;
+        reach("layer-recorded")?;
         let failed = EngineError::path("lock", directory);
         let lock = File::open(directory).map_err(failed)?;
         flock(&lock, FlockOperation::LockShared).map_err(EngineError::path("lock", directory))?;
@@ -207,11 +209,13 @@ impl Store {
             if let Some(_lock) = take(&path)? {
                 let aside = scratch.path().join("replaced");
                 fs::rename(&path, &aside).map_err(EngineError::path("move away", &path))?;
+                reach("layer-replaced")?;
             } else {
                 pause(host)?;
             }
         }
         fs::rename(directory, &path).map_err(EngineError::path("move a layer to", &path))?;
+        reach("layer-placed")?;
         Ok(Held {
             path,
             record,
@@ -231,6 +235,7 @@ impl Store {
         let scratch = self.scratch(report)?;
         let aside = scratch.path().join("removed");
         fs::rename(layer, &aside).map_err(EngineError::path("move away", layer))?;
+        fail_point::pass("layer-set-aside");
         scratch.remove()?;
         Ok(true)
     }

@@ -36,7 +36,7 @@ use self::place::Placer;
 use super::error::{TreeError, check};
 use super::root::Root;
 use super::shown::{shown, shown_bytes};
-use crate::host::{Cancel, Report};
+use crate::host::{Cancel, Report, fail_point};
 
 /// What was extracted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,6 +119,13 @@ pub fn extract(
             .place(&member, &mut members)
             .map_err(|e| in_member(archive, &name, e))?;
         extracted.members += 1;
+        fail_point::reach("member-extracted", &name).map_err(|e| {
+            in_member(
+                archive,
+                &name,
+                TreeError::io("write", name.clone(), e).into(),
+            )
+        })?;
         let at = position.load(Ordering::Relaxed);
         report.progress(at.min(size), size);
     }

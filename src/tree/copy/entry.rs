@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::content::copy_content;
 use super::dir::Dir;
 use super::lock;
+use crate::host::fail_point;
 use crate::tree::error::TreeError;
 use crate::tree::listing::Entry;
 use crate::tree::stat::{Kind, Metadata};
@@ -100,6 +101,8 @@ fn copy_opened(
         openat(&dir.to, name, flags, Mode::RUSR | Mode::WUSR)
     })
     .map_err(|e| e.into_error(dir, name))?;
+    fail_point::reach("file-created", name.to_string_lossy())
+        .map_err(|e| TreeError::io("write", dir.job.root.place(&dir.image.join(name)), e))?;
     let bytes = copy_content(dir.job, from, &to, meta, buffer)
         .map_err(|e| dir.job.root.failed("write", &dir.image.join(name), e))?;
     dir.job.bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -63,7 +63,7 @@ pub fn run(invocation: &Invocation, context: &Context) -> u8 {
         let statuses = targets.iter().map(|target| clean::run(&target.config));
         return statuses.max().unwrap_or(exit::DONE);
     }
-    match prepare(&targets, context) {
+    match prepare(&targets, context, invocation.globals.wait) {
         Ok((prepared, layers)) => build(invocation, &targets, prepared, layers),
         Err(status) => status,
     }
@@ -80,12 +80,19 @@ fn refuse(complaints: &Complaints) -> u8 {
 ///
 /// # Errors
 /// The exit status, after everything that is wrong was said.
-fn prepare(targets: &[Target], context: &Context) -> Result<(Vec<Prepared>, Vec<Layers>), u8> {
+fn prepare(
+    targets: &[Target],
+    context: &Context,
+    wait: bool,
+) -> Result<(Vec<Prepared>, Vec<Layers>), u8> {
     let mut wrong = Complaints::default();
     let mut builds = Vec::new();
     for target in targets {
         match build::check(&target.config, context) {
-            Ok(prepared) => builds.push(prepared),
+            Ok(mut prepared) => {
+                prepared.wait = wait;
+                builds.push(prepared);
+            }
             Err(errors) => {
                 for error in errors {
                     wrong.add(&target.file, terminal::chain(&error));

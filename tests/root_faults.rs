@@ -1,0 +1,176 @@
+//! Builds that fail, run out of space, are interrupted or killed, at every named place.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod faults;
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use faults::cell::{FAULTS, Fault, Place, Ready, try_out};
+use faults::scenario::{LONG, SHORT, Scenario};
+use mkosi::host::fail_point::POINTS;
+use support::root;
+
+/// How many builds go wrong at a time.
+const AT_ONCE: usize = 4;
+
+/// A place of a scenario, and what goes wrong there.
+struct Cell<'a> {
+    ready: &'a Ready,
+    place: Place<'a>,
+    about: &'a str,
+    fault: Fault,
+}
+
+/// The places of a scenario, each as often as the build comes by.
+fn places(ready: &Ready) -> Vec<(Place<'_>, &str)> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let places = ready.places.iter().map(|(name, about)| {
+        let count = counts.entry(name).or_default();
+        *count += 1;
+        (
+            Place {
+                name,
+                count: *count,
+            },
+            about.as_str(),
+        )
+    });
+    places.collect()
+}
+
+/// Tries all cells, several at a time; fails with all that does not hold, after the whole table.
+fn try_all(cells: &[Cell<'_>]) {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(cell) = cells.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    let result =
+                        std::panic::catch_unwind(|| try_out(cell.ready, &cell.place, cell.fault));
+                    let result = result.unwrap_or_else(|_| Err("it could not be tried".to_owned()));
+                    let row = format!(
+                        "{:<9} {:<22}#{:<3} {}",
+                        cell.ready.scenario.name, cell.place.name, cell.place.count, cell.about
+                    );
+                    let mut results = results.lock().unwrap();
+                    let row: &mut BTreeMap<_, _> = results.entry(row).or_default();
+                    row.insert(cell.fault.name(), result);
+                }
+            });
+        }
+    });
+    let results = results.into_inner().unwrap();
+    let mut table = String::new();
+    let mut wrong = String::new();
+    for (row, faults) in &results {
+        write!(table, "{row:<70}").unwrap();
+        for fault in FAULTS {
+            let shown = match faults.get(fault.name()) {
+                None => "-",
+                Some(Ok(outcome)) => outcome,
+                Some(Err(why)) => {
+                    writeln!(wrong, "\n== {row}, {}: {why}", fault.name()).unwrap();
+                    "WRONG"
+                }
+            };
+            write!(table, " {}={shown:<8}", fault.name()).unwrap();
+        }
+        table.push('\n');
+    }
+    println!("{table}");
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+fn get_ready(scenarios: &'static [Scenario]) -> Vec<Ready> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = scenarios
+            .iter()
+            .map(|scenario| scope.spawn(|| Ready::new(scenario)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    })
+}
+
+/// Every place once, with faults that take turns: those with most to lose more often.
+#[test]
+fn root_faults_at_every_place() {
+    root();
+    let ready = get_ready(&SHORT);
+    let reached: BTreeSet<&str> = ready
+        .iter()
+        .flat_map(|ready| ready.places.iter().map(|(name, _)| name.as_str()))
+        .collect();
+    let never: Vec<_> = POINTS
+        .iter()
+        .filter(|name| !reached.contains(**name))
+        .collect();
+    assert!(never.is_empty(), "no scenario comes by {never:?}");
+
+    let mut turn = 0;
+    let mut cells = Vec::new();
+    let mut seen = BTreeSet::new();
+    for ready in &ready {
+        for (place, about) in places(ready) {
+            // Publishing in each scenario and at each step of it, everything else once.
+            let publishes = place.name.starts_with("artifact") || place.name.starts_with("publi");
+            if !(seen.insert((place.name, about.to_owned())) || publishes) || place.count > 3 {
+                continue;
+            }
+            let wanted: &[Fault] = if publishes {
+                &[Fault::Full, Fault::Kill]
+            } else {
+                turn += 1;
+                &FAULTS[turn % FAULTS.len()..][..1]
+            };
+            for fault in wanted {
+                cells.push(Cell {
+                    ready,
+                    place: place.clone(),
+                    about,
+                    fault: *fault,
+                });
+            }
+        }
+    }
+    try_all(&cells);
+}
+
+fn everything(ready: &[Ready]) {
+    let cells: Vec<_> = ready
+        .iter()
+        .flat_map(|ready| {
+            places(ready).into_iter().flat_map(move |(place, about)| {
+                FAULTS.into_iter().map(move |fault| Cell {
+                    ready,
+                    place: place.clone(),
+                    about,
+                    fault,
+                })
+            })
+        })
+        .collect();
+    try_all(&cells);
+}
+
+#[test]
+#[ignore = "every fault at every place takes half an hour"]
+fn root_faults_every_fault_at_every_place() {
+    root();
+    everything(&get_ready(&SHORT));
+}
+
+#[test]
+#[ignore = "every fault at every place takes half an hour"]
+fn root_faults_in_more_formats() {
+    root();
+    everything(&get_ready(&LONG));
+}
