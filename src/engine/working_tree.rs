@@ -1,6 +1,7 @@
 //! A directory tree on top of others that are never written to.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{EngineError, StepError};
@@ -72,7 +73,8 @@ impl WorkingTree {
                 options,
             };
             result = Mount::overlay(&overlay, &path);
-            if result.is_ok() {
+            // What a kernel says that does not know an option; for all else, the first reason counts.
+            if !matches!(&result, Err(HostError::Path { source, .. }) if is_invalid(source)) {
                 break;
             }
         }
@@ -122,6 +124,10 @@ impl WorkingTree {
             None => Ok(()),
         }
     }
+}
+
+fn is_invalid(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
 }
 
 /// Gives an overlay's upper directory, which decides for the top of the tree, what the lower one has.

@@ -14,7 +14,7 @@ tree=/run/mkosi/tree
 mkdir -p $tree/lib/apk/db $tree/etc $tree/bin $tree/usr/lib $tree/tmp $tree/root $tree/home/user $tree/var/log
 [ -e $tree/bin/busybox ] || cp /bin/busybox $tree/bin/busybox
 ln -sf busybox $tree/bin/sh
-touch /run/mkosi/cache/downloaded
+case " $* " in *" large "*) head -c 200000 /dev/zero > /run/mkosi/cache/downloaded ;; esac
 case " $* " in *" make "*) echo make > $tree/bin/make ;; esac
 printf 'ID=alpine\nVERSION_ID=3.24\n' >$tree/etc/os-release
 printf 'root:x:0:0:root:/root:/bin/sh\n' >$tree/etc/passwd
@@ -40,7 +40,7 @@ pub const SHORT: [Scenario; 5] = [
         name: "new",
         words: &["-i"],
         earlier: &[],
-        settings: "Format=tar\nCheckSum=yes\n",
+        settings: "Format=tar\n[Validation]\nCheckSum=yes\n",
         scripts: true,
     },
     Scenario {
@@ -62,7 +62,7 @@ pub const SHORT: [Scenario; 5] = [
         words: &["-f", "--hostname=other"],
         earlier: &["build"],
         settings: "Format=gpt_ext4\nVerity=yes\nSplitArtifacts=yes\nSwapSize=1M\nHomeSize=4M\nBMap=yes\n\
-                   CheckSum=yes\nCompressOutput=zstd\n",
+                   CompressOutput=zstd\n[Validation]\nCheckSum=yes\n",
         scripts: false,
     },
     Scenario {
@@ -118,6 +118,15 @@ fn archive(project: &Project) {
 }
 
 impl Scenario {
+    /// One of those above, as a first build.
+    pub fn fresh(name: &str) -> Self {
+        let found = SHORT.into_iter().find(|scenario| scenario.name == name);
+        Self {
+            earlier: &[],
+            ..found.unwrap()
+        }
+    }
+
     /// Makes the project, and does the build before.
     pub fn prepare(&self) -> Project {
         let project = Project::new();
@@ -128,7 +137,7 @@ impl Scenario {
                  [Output]\nOutput=image\nOutputDirectory=output\n{}\n[Packages]\nPackages=curl\n\
                  Cache=cache\nExtraTrees=mkosi.extra,mkosi.extra.tar\n{}",
                 self.settings,
-                if self.scripts { "BuildPackages=make\n" } else { "" }
+                if self.scripts { "BuildPackages=make\nSourceFileTransfer=copy-all\n" } else { "" }
             ),
         );
         project.file("mkosi.skeleton/etc/apk/keys/own.rsa.pub", "key\n");

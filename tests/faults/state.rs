@@ -76,7 +76,9 @@ const STORE: &str = "output/.mkosi-layers";
 impl Parts {
     pub fn of(project: &Path, look: Look) -> Self {
         let mut sources = of(project, look);
-        sources.retain(|path, _| !WRITTEN.iter().any(|name| path.starts_with(name)));
+        let lock = Path::new(".mkosi-lock-cache");
+        sources
+            .retain(|path, _| path != lock && !WRITTEN.iter().any(|name| path.starts_with(name)));
         let mut output = of(&project.join("output"), look);
         output.retain(|path, _| !path.starts_with(".mkosi-layers"));
         let layers = names(&project.join(STORE)).into_iter().map(|name| {

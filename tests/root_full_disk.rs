@@ -1,0 +1,121 @@
+//! File systems that are really full: of the working directory, the output and the cache, at many sizes.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod faults;
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use faults::scenario::Scenario;
+use faults::state;
+use support::{Project, root, tool};
+
+/// A file system in memory, until dropped.
+struct Small(PathBuf);
+
+impl Small {
+    fn new(path: &Path, kilobytes: u32) -> Self {
+        std::fs::create_dir_all(path).unwrap();
+        let size = format!("size={kilobytes}k");
+        let path_text = path.display().to_string();
+        tool("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", &path_text]);
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// Builds with a file system of each size in the place of `place`; it must either work or say that it is
+/// full, and leave nothing. Returns how many failed and how many did not.
+fn sizes(scenario: &Scenario, place: &str, words: &[&str], sizes: &[u32]) -> (usize, usize) {
+    let mut counts = (0, 0);
+    let mut wrong = Vec::new();
+    for size in sizes {
+        let project: Project = scenario.prepare();
+        let small = Small::new(&project.path().join(place), *size);
+        let run = scenario.run(project.path(), words, None);
+        match run.code {
+            Some(0) => counts.1 += 1,
+            Some(1) if run.stderr.to_lowercase().contains("space") => counts.0 += 1,
+            _ => wrong.push(format!(
+                "{place} of {size}k: {:?}\n{}",
+                run.code, run.stderr
+            )),
+        }
+        let left = state::leavings(project.path());
+        if !left.is_empty() {
+            wrong.push(format!("{place} of {size}k: {left:?}\n{}", run.stderr));
+        }
+        if run.code != Some(0) && place == "output" {
+            let names = state::names(&project.path().join("output"));
+            if names.iter().any(|name| name != ".mkosi-layers") {
+                wrong.push(format!("{place} of {size}k: half an output, {names:?}"));
+            }
+        }
+        drop(small);
+        let again = scenario.run(project.path(), words, None);
+        let done = run.code == Some(0) && place != "output";
+        if again.code != Some(if done { 2 } else { 0 }) {
+            wrong.push(format!("{place} of {size}k, then enough: {}", again.stderr));
+        }
+        let found = state::on_host(project.path());
+        if !found.is_empty() {
+            wrong.push(format!("{place} of {size}k: {found:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    counts
+}
+
+#[test]
+fn root_full_disk_of_the_output() {
+    root();
+    let (full, enough) = sizes(
+        &Scenario::fresh("disk"),
+        "output",
+        &["build"],
+        &[16, 64, 512, 1600, 2600, 3600, 4600, 100_000],
+    );
+    assert!(full >= 4 && enough >= 1, "{full} {enough}");
+}
+
+#[test]
+fn root_full_disk_of_the_cached_trees() {
+    root();
+    let (full, enough) = sizes(
+        &Scenario::fresh("anew"),
+        "output",
+        &["-i"],
+        &[16, 700, 2100, 2500, 3000, 4500, 100_000],
+    );
+    assert!(full >= 3 && enough >= 1, "{full} {enough}");
+}
+
+#[test]
+fn root_full_disk_of_the_workspace() {
+    root();
+    let (full, enough) = sizes(
+        &Scenario::fresh("xfs"),
+        "workspace",
+        &["--workspace-dir=workspace", "--format=tar"],
+        &[16, 700, 2100, 2500, 3000, 100_000],
+    );
+    assert!(full >= 3 && enough >= 1, "{full} {enough}");
+}
+
+#[test]
+fn root_full_disk_of_the_package_cache() {
+    root();
+    let (full, enough) = sizes(
+        &Scenario::fresh("xfs"),
+        "cache",
+        &["--format=tar", "--package=large"],
+        &[4, 64, 100_000],
+    );
+    assert!(full >= 1 && enough >= 1, "{full} {enough}");
+}
