@@ -127,8 +127,8 @@ fn install(project: &Project, release: &str, package: &Path) {
     assert!(page.contains("mkosi.default"), "{page}");
 
     let build = "mkdir /root/image && cd /root/image && \
-        mkosi --distribution=debian --release=bookworm --format=tar --output=image.tar build && \
-        tar -xOf image.tar ./etc/debian_version";
+        mkosi --distribution=debian --release=bookworm --format=directory --output=image build && \
+        cat image/etc/debian_version";
     let built = inside(&tree, &["sh", "-euc", build]);
     let version = built.lines().last().unwrap_or_default();
     assert!(version.starts_with("12."), "{built}");
