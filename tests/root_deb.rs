@@ -77,6 +77,13 @@ fn compare(release: &str, packages: &str, settings: &str) -> Project {
     build_with_mmdebstrap(&theirs);
     let (tree, reference) = (ours.path().join("image"), theirs.path().join("image"));
     assert_equal_but_for_the_list(&tree, &reference);
+    let interests = |tree: &Path| {
+        let text = fs::read_to_string(tree.join("var/lib/dpkg/triggers/File")).unwrap();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(interests(&tree), interests(&reference));
     let path = tree.to_string_lossy().into_owned();
     assert_eq!(tool("dpkg", &["--root", &path, "--audit"]), "");
     // Only documentation, left out on purpose, is missing.

@@ -158,8 +158,7 @@ fn node(kind: tar::EntryType, name: &str, mode: u32) -> Vec<u8> {
 }
 
 #[test]
-fn root_deb_odd_files_of_packages_stay_in_the_image() {
-    let outside = tempfile::tempdir().unwrap();
+fn root_deb_odd_files_of_packages_are_only_files() {
     let cache = tempfile::tempdir().unwrap();
     let text = control("odd", "all");
     let data = [
@@ -170,26 +169,15 @@ fn root_deb_odd_files_of_packages_stay_in_the_image() {
     ]
     .concat();
     let odd = deb(&tar(&[("./control", &text), ("./md5sums", "")]), &data);
-    // A link of one package out of the tree, and files of others that would go through it: unpacked
-    // here, and by dpkg, which unpacks packages without a list of checksums.
-    let way = format!("./usr/way -> {}", outside.path().display());
-    let link = package("link", &[], &[("./usr/", ""), (&way, "")]);
-    let through = package("through", &[], &[("./usr/way/ours", "ours")]);
+    // dpkg unpacks packages without a list of checksums.
     let text = control("others", "all");
     let others = deb(
         &tar(&[("./control", &text)]),
-        &tar(&[("./usr/way/others", "others"), ("./usr/x\u{1b}[31my", "x")]),
+        &tar(&[("./usr/x\u{1b}[31my", "x")]),
     );
-    let debs: [(&str, &[u8]); 4] = [
-        ("odd", &odd),
-        ("link", &link),
-        ("through", &through),
-        ("others", &others),
-    ];
-    let (_repository, project) = project(&debs, cache.path());
+    let (_repository, project) = project(&[("odd", &odd), ("others", &others)], cache.path());
     let run = project.run(&["build"]);
     assert!(!run.stderr.contains('\u{1b}'), "{:?}", run.stderr);
-    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
     run.succeeds();
     let image = project.path().join("image");
     let found = |name: &str| fs::symlink_metadata(image.join("usr").join(name)).unwrap();
@@ -197,4 +185,27 @@ fn root_deb_odd_files_of_packages_stay_in_the_image() {
     assert!(found("fifo").file_type().is_fifo());
     assert_eq!(found("device").rdev(), rustix::fs::makedev(1, 8));
     assert_no_leaks(project.path());
+}
+
+#[test]
+fn root_deb_links_of_other_packages_lead_nowhere_but_into_the_image() {
+    let outside = tempfile::tempdir().unwrap();
+    let way = format!("./usr/way -> {}", outside.path().display());
+    let link = package("link", &[], &[("./usr/", ""), (&way, "")]);
+    // Unpacked here, and by dpkg, which finds no directory there.
+    let ours = package("through", &[], &[("./usr/way/evil", "evil")]);
+    let text = control("through", "all");
+    let dpkgs = deb(
+        &tar(&[("./control", &text)]),
+        &tar(&[("./usr/way/evil", "evil")]),
+    );
+    for through in [&ours, &dpkgs] {
+        let cache = tempfile::tempdir().unwrap();
+        let debs: [(&str, &[u8]); 2] = [("link", &link), ("through", through)];
+        let (_repository, project) = project(&debs, cache.path());
+        let run = project.run(&["build"]);
+        assert!(matches!(run.code, Some(0 | 1)), "{}", run.stderr);
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+        assert_no_leaks(project.path());
+    }
 }

@@ -17,9 +17,7 @@ use crate::support::{Project, package_cache, tool};
 const RELEASE: &str = "bullseye";
 
 /// What busybox does in the base system. Its shell would be its own dpkg, too.
-const APPLETS: [&str; 9] = [
-    "cat", "chmod", "cp", "diff", "ls", "mkdir", "mv", "rm", "tar",
-];
+const APPLETS: [&str; 8] = ["cat", "chmod", "cp", "diff", "ls", "mkdir", "mv", "rm"];
 
 /// A repository.
 pub struct Repository {
@@ -215,6 +213,7 @@ fn base() -> PathBuf {
         ("dpkg-deb", "dpkg-deb"),
         ("dpkg-query", "dpkg-query"),
         ("dpkg-split", "dpkg-split"),
+        ("tar", "tar"),
     ] {
         let host = format!("/usr/bin/{program}");
         copy(&host, &format!("usr/bin/{name}"));
