@@ -20,9 +20,9 @@ const ROWS: &[&[(&str, &str)]] = &[
         ("cli", "flags, help, manual"),
     ],
     &[
+        ("boot", "kernels, initrds, signing"),
         ("installer", "package managers"),
         ("scripts", "the project's scripts"),
-        ("boot", "kernels, initrds, signing"),
         ("output", "archives, checksums"),
     ],
     &[
@@ -30,7 +30,7 @@ const ROWS: &[&[(&str, &str)]] = &[
         ("distro", "releases, mirrors"),
         ("config", "settings"),
     ],
-    &[("tree", "changes beneath an image's root")],
+    &[("tree", "changes within an image")],
     &[("host", "processes, mounts, locks")],
 ];
 /// Pairs in one row that use each other, and why that is right.

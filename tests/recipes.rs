@@ -63,19 +63,21 @@ fn every_recipe_is_read_as_it_stands() {
     for recipe in &recipes {
         assert!(!recipe.files.is_empty() && !recipe.commands.is_empty());
         let project = project(recipe);
+        if recipe.commands.contains("mkosi genkey") {
+            project.run(&["genkey"]).succeeds();
+        }
         let all = recipe.commands.contains("mkosi --all");
         let flags: &[&str] = if all { &["--all"] } else { &[] };
         let run = project.run(&[flags, &["summary"]].concat());
         assert_eq!(run.code, Some(0), "{}: {}", recipe.title, run.stderr);
         // A misspelt setting would be warned of.
         assert_eq!(run.stderr, "", "{}", recipe.title);
-        for (name, _) in recipe
-            .files
-            .iter()
-            .filter(|(name, _)| name.starts_with("mkosi.files/"))
-        {
-            let run = project.run(&[&format!("--default={name}"), "summary"]);
-            assert_eq!(run.code, Some(0), "{name}: {}", run.stderr);
+        for (name, content) in &recipe.files {
+            if content.starts_with("[Distribution]") {
+                let run = project.run(&[&format!("--default={name}"), "plan"]);
+                assert_eq!(run.code, Some(0), "{name}: {}{}", run.stdout, run.stderr);
+                run.prints("Final image");
+            }
         }
     }
 }

@@ -101,6 +101,7 @@ set edit:completion:arg-completer[mkosi] = {|@words|
             cand --jobs 'How many images --all builds at a time (default: the number of processors)'
             cand --debug 'Print every command that is run'
             cand --progress 'How to show running work: auto, terminal, plain or json (default: auto)'
+            cand --timings 'Write a page about where time and space went (default: OUTPUT.timings.html)'
             cand --repository-key-check 'Whether signatures of packages are checked'
             cand --use-host-repositories 'Use the repositories that the host uses'
             cand -b 'Put a kernel, an initrd and a boot loader into the image'

@@ -219,6 +219,7 @@ complete -c mkosi -l progress -d 'How to show running work: auto, terminal, plai
 terminal\t''
 plain\t''
 json\t''"
+complete -c mkosi -l timings -d 'Write a page about where time and space went (default: OUTPUT.timings.html)' -r -F
 complete -c mkosi -l repository-key-check -d 'Whether signatures of packages are checked'
 complete -c mkosi -l use-host-repositories -d 'Use the repositories that the host uses'
 complete -c mkosi -s b -l bootable -d 'Put a kernel, an initrd and a boot loader into the image'

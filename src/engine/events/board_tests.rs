@@ -48,7 +48,7 @@ fn each_image_has_a_line_while_it_is_built_and_leaves_one() {
     let text = paper.text();
     for line in [
         "api               0.",
-        "[1/12] Installing packages 25 %  Unpacking bash",
+        "[ 1/12] Installing packages 25 %  Unpacking bash",
         "[1/3] Making the disk",
         "mail-server: Warning: careful",
         "+ api               0.",
