@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 
 use super::display::{Shown, numbered, shortened};
 use super::paint::Paint;
-use super::screen::Screen;
+use super::screen::{Live, Screen};
 use super::terminal::{TOOK, TURN};
 use super::{Event, Sink, human_size};
 use crate::host::{human_duration, printable};
@@ -25,6 +25,7 @@ pub struct Board {
     multi: MultiProgress,
     paint: Paint,
     shown: Shown,
+    live: Live,
     /// Columns of the names.
     width: usize,
     state: Mutex<State>,
@@ -51,12 +52,13 @@ impl Board {
     /// For these images, on standard error, in its width.
     #[must_use]
     pub fn on_stderr(images: &[String], shown: Shown) -> Self {
-        Self::new(
-            ProgressDrawTarget::term_like(Box::new(Screen::default())),
-            Paint::from_environment(),
-            images,
-            shown,
-        )
+        let live = Live::default();
+        let screen = Box::new(Screen::new(live.clone()));
+        let target = ProgressDrawTarget::term_like(screen);
+        Self {
+            live,
+            ..Self::new(target, Paint::from_environment(), images, shown)
+        }
     }
 
     fn new(target: ProgressDrawTarget, paint: Paint, images: &[String], shown: Shown) -> Self {
@@ -65,6 +67,7 @@ impl Board {
             multi: MultiProgress::with_draw_target(target),
             paint,
             shown,
+            live: Live::default(),
             width: lengths.max().unwrap_or(0).min(LONGEST_NAME),
             state: Mutex::default(),
         }
@@ -97,6 +100,7 @@ impl Board {
 
     fn begin(&self, state: &mut State, image: &str) {
         self.no_longer_waits(state, image);
+        self.live.set(true);
         let bar = self.multi.add(ProgressBar::new_spinner());
         bar.set_style(self.style());
         bar.set_prefix(self.name(image));
@@ -113,6 +117,7 @@ impl Board {
 
     fn waits(&self, state: &mut State, image: &str, builder: &str) {
         self.no_longer_waits(state, image);
+        self.live.set(true);
         let (images, bar) = state.waiting.entry(builder.to_owned()).or_insert_with(|| {
             let bar = self.multi.add(ProgressBar::new_spinner());
             let style = ProgressStyle::with_template("  {wide_msg}");
@@ -145,6 +150,8 @@ impl Board {
             running.bar.finish_and_clear();
             self.multi.remove(&running.bar);
         }
+        let live = !(state.running.is_empty() && state.waiting.is_empty());
+        self.live.set(live);
         let took = human_duration(at);
         self.print(&format!(
             "{sign} {} {took:>TOOK$}  {}",

@@ -1,15 +1,18 @@
 //! The terminal at standard error, as the live display draws on it.
 
 use std::io::{self, Write as _};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use indicatif::TermLike;
 
-/// Columns that are left free at the right: what a terminal shows of a key such as Ctrl-C (`^C`) then
-/// stands behind the last line, and goes with it, rather than on a line of its own.
-const FREE: u16 = 3;
+/// Columns from the right edge where the cursor waits below live lines: what a terminal shows of a key
+/// such as Ctrl-C (`^C`) then stands on the last of them, and goes with it. At the edge, where indicatif
+/// leaves the cursor, it would begin another line, and the last one would stay for good.
+const BACK: usize = 4;
 /// What a terminal has that does not say.
 const USUAL: u16 = 80;
+const USUAL_ROWS: u16 = 24;
 
 /// How many columns the terminal at standard error has, if it is one: as it says itself, or else as
 /// `COLUMNS` does.
@@ -28,9 +31,29 @@ pub fn columns() -> Option<usize> {
 #[derive(Debug, Default)]
 pub(super) struct Screen {
     pending: Mutex<String>,
+    live: Live,
+}
+
+/// Whether there are lines that will be drawn over. What is printed while there are none ends at the
+/// right edge, so that whatever comes next begins a line.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Live(Arc<AtomicBool>);
+
+impl Live {
+    /// To be called before the first live line is added, and when the last one is gone.
+    pub(super) fn set(&self, live: bool) {
+        self.0.store(live, Ordering::Relaxed);
+    }
 }
 
 impl Screen {
+    pub(super) fn new(live: Live) -> Self {
+        Self {
+            pending: Mutex::default(),
+            live,
+        }
+    }
+
     fn add(&self, text: &str) -> io::Result<()> {
         if let Ok(mut pending) = self.pending.lock() {
             pending.push_str(text);
@@ -51,7 +74,13 @@ impl TermLike for Screen {
     /// Asked for each time something is drawn: the window may have changed.
     fn width(&self) -> u16 {
         let columns = columns().and_then(|columns| u16::try_from(columns).ok());
-        columns.unwrap_or(USUAL).saturating_sub(FREE).max(1)
+        columns.unwrap_or(USUAL)
+    }
+
+    fn height(&self) -> u16 {
+        let size = rustix::termios::tcgetwinsize(io::stderr());
+        let rows = size.map_or(0, |size| size.ws_row);
+        if rows == 0 { USUAL_ROWS } else { rows }
     }
 
     fn move_cursor_up(&self, lines: usize) -> io::Result<()> {
@@ -84,6 +113,9 @@ impl TermLike for Screen {
     }
 
     fn flush(&self) -> io::Result<()> {
+        if self.live.0.load(Ordering::Relaxed) {
+            self.move_cursor_left(BACK)?;
+        }
         let text = self.pending.lock().map(|mut p| std::mem::take(&mut *p));
         let mut to = io::stderr().lock();
         to.write_all(text.unwrap_or_default().as_bytes())?;

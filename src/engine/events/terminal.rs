@@ -9,13 +9,13 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 
 use super::display::{Headings, Shown, numbered, summary};
 use super::paint::Paint;
-use super::screen::{Screen, columns};
+use super::screen::{Live, Screen, columns};
 use super::wrap::wrapped;
 use super::{Event, Sink};
 use crate::host::human_duration;
 
 /// Columns of a title and of a duration (`59 min 59 s`), so that lines up to 80 columns stay aligned.
-const TITLE: usize = 30;
+const TITLE: usize = 36;
 pub(super) const TOOK: usize = 11;
 /// How often the spinner turns.
 pub(super) const TURN: Duration = Duration::from_millis(100);
@@ -25,6 +25,7 @@ pub struct Terminal {
     multi: MultiProgress,
     paint: Paint,
     shown: Shown,
+    live: Live,
     state: Mutex<State>,
 }
 
@@ -45,11 +46,13 @@ impl Terminal {
     /// On standard error, in its width.
     #[must_use]
     pub fn on_stderr(shown: Shown) -> Self {
-        Self::new(
-            ProgressDrawTarget::term_like(Box::new(Screen::default())),
-            Paint::from_environment(),
-            shown,
-        )
+        let live = Live::default();
+        let screen = Box::new(Screen::new(live.clone()));
+        let target = ProgressDrawTarget::term_like(screen);
+        Self {
+            live,
+            ..Self::new(target, Paint::from_environment(), shown)
+        }
     }
 
     fn new(target: ProgressDrawTarget, paint: Paint, shown: Shown) -> Self {
@@ -57,6 +60,7 @@ impl Terminal {
             multi: MultiProgress::with_draw_target(target),
             paint,
             shown,
+            live: Live::default(),
             state: Mutex::default(),
         }
     }
@@ -94,6 +98,7 @@ impl Terminal {
     fn begin(&self, state: &mut State, numbers: (usize, usize), title: &str) {
         let (step, steps) = numbers;
         let number = numbered(step, steps);
+        self.live.set(true);
         let bar = self.multi.add(ProgressBar::new_spinner());
         bar.set_style(self.style(false));
         bar.set_prefix(format!("{} {title:TITLE$}", self.paint.dim(&number)));
@@ -113,6 +118,7 @@ impl Terminal {
         };
         running.bar.finish_and_clear();
         self.multi.remove(&running.bar);
+        self.live.set(!state.running.is_empty());
         let title = line.title;
         let took = human_duration(Duration::from_secs_f64(line.seconds));
         let mut text = format!(

@@ -83,8 +83,8 @@ fn finished_steps_are_aligned_lines() {
     // Sign, number, title and duration, then the note: each in its column whatever came before.
     let expected = [
         ("Building image.raw", 0, ""),
-        ("+ [ 1/12] Installing packages ", 50, " s  12 packages "),
-        ("x [ 2/12] Making the disk ", 50, " s "),
+        ("+ [ 1/12] Installing packages ", 56, " s  12 packages "),
+        ("x [ 2/12] Making the disk ", 56, " s "),
         ("Warning: careful", 0, ""),
         ("image.raw built in ", 0, ""),
         ("  /out/image.raw  5 B", 0, ""),
