@@ -40,7 +40,7 @@ pub const SHORT: [Scenario; 5] = [
         name: "new",
         words: &["-i"],
         earlier: &[],
-        settings: "Format=tar\n[Validation]\nCheckSum=yes\n",
+        settings: "Format=tar\nCompressOutput=no\n[Validation]\nCheckSum=yes\n",
         scripts: true,
     },
     Scenario {
@@ -48,7 +48,7 @@ pub const SHORT: [Scenario; 5] = [
         words: &["-if", "--extra-tree=other"],
         earlier: &["-i", "--manifest-format=json,packages"],
         settings: "Format=directory\n",
-        scripts: true,
+        scripts: false,
     },
     Scenario {
         name: "anew",
