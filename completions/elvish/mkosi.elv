@@ -143,6 +143,7 @@ set edit:completion:arg-completer[mkosi] = {|@words|
             cand -v 'Say more; with summary: where each value came from'
             cand --verbose 'Say more; with summary: where each value came from'
             cand --keep 'Keep the working directory of a build that fails, to look into'
+            cand --wait 'Wait for another run that builds the same output, instead of failing'
             cand --version 'Print the version'
             cand -h 'Print this text'
             cand --help 'Print this text'

@@ -256,6 +256,7 @@ complete -c mkosi -s a -l all -d 'Do it for every mkosi.* file of the all-direct
 complete -c mkosi -l json -d 'Answer in JSON'
 complete -c mkosi -s v -l verbose -d 'Say more; with summary: where each value came from'
 complete -c mkosi -l keep -d 'Keep the working directory of a build that fails, to look into'
+complete -c mkosi -l wait -d 'Wait for another run that builds the same output, instead of failing'
 complete -c mkosi -l version -d 'Print the version'
 complete -c mkosi -s h -l help -d 'Print this text'
 complete -c mkosi -n 'not __fish_seen_subcommand_from build clean summary plan why shell boot qemu ssh genkey secret secrets modes completion help' -f -a build -d 'Build the image (what happens when no verb is given)'
