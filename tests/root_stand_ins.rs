@@ -99,9 +99,12 @@ fn root_stand_ins_alpine() {
     run(&project, &["-f", "--package=./x.apk"])
         .exits(2)
         .says("is no package name");
-    run(&project, &["-f", "-t", "gpt_ext4", "--bootable"])
-        .exits(2)
-        .says("Alpine Linux does not have");
+    run(
+        &project,
+        &["-f", "-t", "gpt_ext4", "--bootable", "--verity"],
+    )
+    .exits(2)
+    .says("leave out Verity and Encrypt");
 }
 
 #[test]
@@ -144,6 +147,9 @@ fn root_stand_ins_clear() {
     run(&project, &["-f", "--package=!os-core"])
         .exits(1)
         .says("os-core was taken out");
+    run(&project, &["-f", "-t", "gpt_ext4", "--bootable"])
+        .exits(2)
+        .says("Clear Linux does not have");
     run(&project, &["-f", "--architecture=aarch64"])
         .exits(2)
         .says("it does for x86_64");

@@ -24,6 +24,16 @@ pub enum BootError {
         /// The package that has it.
         package: &'static str,
     },
+    /// Firmware does not start such a kernel.
+    #[error(
+        "the kernel {} is no program that UEFI firmware can start; take one that was made with \
+         CONFIG_EFI_STUB and is not packed with gzip, or BootProtocols=bios",
+        printable(release)
+    )]
+    NoEfiStub {
+        /// The kernel's release.
+        release: String,
+    },
     /// The initrd could not be made.
     #[error("dracut made no initrd for the kernel {}", printable(release))]
     Initrd {

@@ -19,6 +19,8 @@ const GZIP_LEVEL: u32 = 6;
 /// What an initrd has to be able to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
+    /// systemd starts the system, and finds its root partition.
+    pub systemd: bool,
     /// Only the hardware of this host matters.
     pub hostonly: bool,
     /// Firmware of UEFI's kind starts the image.
@@ -56,7 +58,10 @@ impl Wanted {
             ]
             .map(str::to_owned),
         );
-        let mut modules = vec!["systemd"];
+        let mut modules = Vec::new();
+        if self.systemd {
+            modules.push("systemd");
+        }
         if self.encrypted {
             modules.push("crypt");
         }
@@ -64,7 +69,9 @@ impl Wanted {
         if self.verity && has_module(root, "systemd-veritysetup")? {
             modules.push("systemd-veritysetup");
         }
-        arguments.push(format!("--add={}", modules.join(" ")));
+        if !modules.is_empty() {
+            arguments.push(format!("--add={}", modules.join(" ")));
+        }
         // Whatever the build host is: the image's own file systems, and virtual machines.
         let mut drivers = vec![
             self.root_file_system.as_str(),
@@ -121,7 +128,8 @@ pub fn make(
     host: &Host,
 ) -> Result<Vec<PathBuf>, BootError> {
     let root = Root::open(tree)?;
-    if !root.is_file("usr/bin/dracut")? {
+    // Programs of administrators were apart for long.
+    if !root.is_file("usr/bin/dracut")? && !root.is_file("usr/sbin/dracut")? {
         return Err(BootError::NotInImage {
             program: "dracut to make an initrd with".to_owned(),
             package: "dracut",
@@ -217,6 +225,7 @@ mod tests {
 
     fn wanted() -> Wanted {
         Wanted {
+            systemd: true,
             hostonly: false,
             uefi: false,
             verity: false,
@@ -231,6 +240,7 @@ mod tests {
         Kernel {
             release: "6.1".into(),
             image: "boot/vmlinuz-6.1".into(),
+            modules: "usr/lib/modules/6.1".into(),
             zstd,
         }
     }
@@ -250,7 +260,13 @@ mod tests {
             "{plain}"
         );
         assert!(plain.ends_with("--kver 6.1"), "{plain}");
+        let other = line(&Wanted {
+            systemd: false,
+            ..wanted()
+        });
+        assert!(!other.contains("--add="), "{other}");
         let all = Wanted {
+            systemd: true,
             hostonly: true,
             uefi: true,
             verity: true,

@@ -19,9 +19,10 @@ const FORMAT: &str = "mkosi initrd 1";
 /// Where dracut's own scripts are.
 const DRACUT: &str = "usr/lib/dracut";
 /// Taken as a whole, or read as settings, besides the modules.
-const WHOLE: [&str; 21] = [
+const WHOLE: [&str; 22] = [
     DRACUT,
     "usr/bin/dracut",
+    "usr/sbin/dracut",
     "etc/dracut.conf",
     "etc/dracut.conf.d",
     "etc/cmdline",
@@ -80,7 +81,7 @@ impl Inputs {
         };
         add(FORMAT);
         add(&format!("{wanted:?} {} {}", kernel.release, kernel.zstd));
-        let modules = kernel.modules();
+        let modules = &kernel.modules;
         for path in WHOLE.iter().map(Path::new).chain([modules.as_path()]) {
             let mut found = Vec::new();
             describe(root, path, true, cancel, &mut found)?;
@@ -105,9 +106,9 @@ impl Inputs {
         kernel: &Kernel,
         names: &[PathBuf],
     ) -> Result<Self, BootError> {
-        let modules = kernel.modules();
+        let modules = &kernel.modules;
         for name in names {
-            let known = name.starts_with(&modules) || name.starts_with(DRACUT);
+            let known = name.starts_with(modules) || name.starts_with(DRACUT);
             if let (false, Some(text)) = (known, name.to_str()) {
                 if let Some(digest) = digest(root, name)? {
                     self.files.insert(text.to_owned(), digest);
@@ -235,9 +236,11 @@ mod tests {
         let kernel = Kernel {
             release: "6.1".into(),
             image: "boot/vmlinuz".into(),
+            modules: "usr/lib/modules/6.1".into(),
             zstd: true,
         };
         let wanted = Wanted {
+            systemd: true,
             hostonly: false,
             uefi: false,
             verity: false,

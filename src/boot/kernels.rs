@@ -1,13 +1,14 @@
 //! The kernels that a tree has.
 
 use std::cmp::Ordering;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::BootError;
+use super::{BootError, unversioned};
 use crate::tree::{Kind, Root};
 
-/// Where packages keep modules, by the kernel's release.
-const MODULES: &str = "usr/lib/modules";
+/// Where packages keep modules, by the kernel's release: where /usr is merged or never was apart, and
+/// where it is not.
+const MODULES: [&str; 2] = ["usr/lib/modules", "lib/modules"];
 
 /// A kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,16 +17,10 @@ pub struct Kernel {
     pub release: String,
     /// Its file, relative to the tree's root.
     pub image: PathBuf,
+    /// Where its modules are, relative to the tree's root.
+    pub modules: PathBuf,
     /// Whether it unpacks initrds that zstd compressed.
     pub zstd: bool,
-}
-
-impl Kernel {
-    /// Where its modules are, relative to the tree's root.
-    #[must_use]
-    pub fn modules(&self) -> PathBuf {
-        PathBuf::from(MODULES).join(&self.release)
-    }
 }
 
 /// The kernels of a tree, the newest first.
@@ -33,20 +28,39 @@ impl Kernel {
 /// # Errors
 /// [`BootError::NoKernel`] when there are none.
 pub fn find(root: &Root) -> Result<Vec<Kernel>, BootError> {
-    let mut kernels = Vec::new();
-    if root.is_dir(MODULES)? {
-        for entry in root.list(MODULES)? {
+    let mut kernels: Vec<Kernel> = Vec::new();
+    let mut unversioned = None;
+    for above in MODULES {
+        if !root.is_dir(above)? {
+            continue;
+        }
+        for entry in root.list(above)? {
             let Some(release) = entry.name.to_str().filter(|name| is_release(name)) else {
                 continue;
             };
-            if entry.kind != Kind::Directory {
+            // Both are the same where one is a link.
+            let known = kernels.iter().any(|kernel| kernel.release == release);
+            if known || entry.kind != Kind::Directory {
                 continue;
             }
-            if let Some(image) = image(root, release)? {
+            let modules = Path::new(above).join(release);
+            let image = match image(root, release, &modules)? {
+                Some(image) => Some(image),
+                None => {
+                    if unversioned.is_none() {
+                        unversioned = Some(unversioned::find(root)?);
+                    }
+                    let images = unversioned.iter().flatten();
+                    let same = |image: &&(String, PathBuf)| image.0 == release;
+                    images.clone().find(same).map(|image| image.1.clone())
+                }
+            };
+            if let Some(image) = image {
                 kernels.push(Kernel {
                     release: release.to_owned(),
                     image,
-                    zstd: unpacks_zstd(root, release)?,
+                    zstd: unpacks_zstd(root, release, &modules)?,
+                    modules,
                 });
             }
         }
@@ -58,27 +72,28 @@ pub fn find(root: &Root) -> Result<Vec<Kernel>, BootError> {
     Ok(kernels)
 }
 
-fn image(root: &Root, release: &str) -> Result<Option<PathBuf>, BootError> {
+/// The file of a kernel, where its name or its place says which one it is.
+fn image(root: &Root, release: &str, modules: &Path) -> Result<Option<PathBuf>, BootError> {
     for path in [
-        format!("{MODULES}/{release}/vmlinuz"),
+        modules.join("vmlinuz"),
         // openSUSE on ARM and IBM Z.
-        format!("{MODULES}/{release}/Image"),
-        format!("{MODULES}/{release}/image"),
-        format!("boot/vmlinuz-{release}"),
-        format!("boot/vmlinux-{release}"),
-        format!("boot/kernel-{release}"),
+        modules.join("Image"),
+        modules.join("image"),
+        format!("boot/vmlinuz-{release}").into(),
+        format!("boot/vmlinux-{release}").into(),
+        format!("boot/kernel-{release}").into(),
     ] {
         if root.is_file(&path)? {
-            return Ok(Some(path.into()));
+            return Ok(Some(path));
         }
     }
     Ok(None)
 }
 
-fn unpacks_zstd(root: &Root, release: &str) -> Result<bool, BootError> {
+fn unpacks_zstd(root: &Root, release: &str, modules: &Path) -> Result<bool, BootError> {
     for path in [
-        format!("boot/config-{release}"),
-        format!("{MODULES}/{release}/config"),
+        format!("boot/config-{release}").into(),
+        modules.join("config"),
     ] {
         if let Some(config) = root.read_if_present(&path)? {
             return Ok(config
@@ -149,6 +164,9 @@ mod tests {
             "usr/lib/modules/5.0-no-image/modules.dep",
             "usr/lib/modules/bad name/vmlinuz",
             "usr/lib/modules/-x/vmlinuz",
+            "lib/modules/5.4.1/modules.dep",
+            "lib/modules/5.4.2/modules.dep",
+            "boot/vmlinuz-5.4.1",
             "boot/vmlinuz-6.1.0-9-amd64",
             "boot/vmlinuz-6.1.0-50-amd64",
         ] {
@@ -169,11 +187,33 @@ mod tests {
             ("6.12.1", "usr/lib/modules/6.12.1/vmlinuz", false),
             ("6.1.0-50-amd64", "boot/vmlinuz-6.1.0-50-amd64", false),
             ("6.1.0-9-amd64", "boot/vmlinuz-6.1.0-9-amd64", true),
+            ("5.4.1", "boot/vmlinuz-5.4.1", false),
         ];
         assert_eq!(
             found,
             expected.map(|(r, i, z)| (r.to_owned(), i.to_owned(), z))
         );
+    }
+
+    #[test]
+    fn kernels_without_a_release_in_their_names_say_it_themselves() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::open(directory.path()).unwrap();
+        let release = "6.12.1-1-aarch64-ARCH";
+        let other = "6.11.9-1-aarch64-ARCH";
+        for release in [release, other] {
+            let path = format!("usr/lib/modules/{release}/modules.dep");
+            root.write(path, "", 0o644).unwrap();
+        }
+        root.symlink("usr/lib", "lib").unwrap();
+        let image = unversioned::tests::arm64(release);
+        root.write("boot/Image", image, 0o644).unwrap();
+        let found = find(&root).unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].release, release);
+        assert_eq!(found[0].image, Path::new("boot/Image"));
+        let modules = format!("usr/lib/modules/{release}");
+        assert_eq!(found[0].modules, Path::new(&modules));
     }
 
     #[test]

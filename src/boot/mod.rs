@@ -14,6 +14,7 @@ mod pair;
 mod sign;
 mod systemd_boot;
 pub mod uki;
+mod unversioned;
 pub mod variables;
 
 pub use certificate::read_certificate;

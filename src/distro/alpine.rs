@@ -14,6 +14,8 @@ pub const DEFAULT_MIRROR: &str = "https://dl-cdn.alpinelinux.org/alpine";
 const OLDEST: u32 = 10;
 /// The newest, as in [`DEFAULT_RELEASE`].
 const NEWEST: u32 = 24;
+/// The first one with the packages that images boot with.
+const BOOTABLE: u32 = 22;
 /// The branch that stable branches are made from.
 const EDGE: &str = "edge";
 /// Where hosts with apk have the keys of each architecture (package alpine-keys), and those that
@@ -81,9 +83,19 @@ impl Facts for Alpine {
         vec!["alpine-base".to_owned()]
     }
 
-    fn boot_packages(&self, _release: &str, _architecture: &str, _boots: Boots) -> Vec<String> {
-        // See `unbootable`.
-        Vec::new()
+    fn boot_packages(&self, _release: &str, _architecture: &str, boots: Boots) -> Vec<String> {
+        // dracut stands in for mkinitfs.
+        let mut packages = vec!["dracut"];
+        if !boots.has_kernel {
+            packages.push("linux-lts");
+        }
+        if boots.uefi {
+            packages.extend(["systemd-boot", "systemd-efistub"]);
+        }
+        if boots.bios {
+            packages.push("grub-bios");
+        }
+        packages.into_iter().map(str::to_owned).collect()
     }
 
     fn ssh_packages(&self, _release: &str) -> Vec<String> {
@@ -155,10 +167,19 @@ impl Facts for Alpine {
         Ok(())
     }
 
-    fn unbootable(&self, _architecture: &str, _boots: Boots) -> Option<&'static str> {
-        Some(
-            "initrds are made with systemd, which Alpine Linux does not have; \
-             Format=directory, tar and disk images without Bootable work",
+    fn has_systemd(&self) -> bool {
+        false
+    }
+
+    fn unbootable(&self, release: &str, _architecture: &str, boots: Boots) -> Option<&'static str> {
+        if minor(release).is_some_and(|minor| minor < BOOTABLE) {
+            return Some(
+                "systemd's programs for the firmware are in Alpine Linux since 3.22; take that or newer",
+            );
+        }
+        (boots.verity || boots.encrypted).then_some(
+            "protected partitions are opened by systemd, which Alpine Linux does not have; \
+             leave out Verity and Encrypt",
         )
     }
 }
@@ -345,6 +366,33 @@ mod tests {
             found(),
             [Path::new("usr/share/apk/keys/x86_64/alpine.rsa.pub")]
         );
+    }
+
+    #[test]
+    fn what_boots_since_when() {
+        let boots = Boots {
+            uefi: true,
+            bios: true,
+            ..Boots::default()
+        };
+        assert_eq!(
+            Alpine.boot_packages("3.24", "x86_64", boots).join(" "),
+            "dracut linux-lts systemd-boot systemd-efistub grub-bios"
+        );
+        assert!(!Alpine.has_systemd());
+        for (release, encrypted, expected) in [
+            ("3.24", false, None),
+            ("edge", false, None),
+            ("3.21", false, Some("since 3.22")),
+            ("3.24", true, Some("leave out")),
+        ] {
+            let boots = Boots { encrypted, ..boots };
+            let reason = Alpine.unbootable(release, "x86_64", boots);
+            match expected {
+                None => assert_eq!(reason, None, "{release}"),
+                Some(part) => assert!(reason.unwrap().contains(part), "{release}"),
+            }
+        }
     }
 
     #[test]

@@ -60,11 +60,15 @@ impl Facts for Arch {
         vec!["base".to_owned()]
     }
 
-    fn boot_packages(&self, _release: &str, _architecture: &str, boots: Boots) -> Vec<String> {
+    fn boot_packages(&self, _release: &str, architecture: &str, boots: Boots) -> Vec<String> {
         // dracut stands in for mkinitcpio; systemd-boot is a part of systemd.
         let mut packages = vec!["dracut"];
         if !boots.has_kernel {
-            packages.push("linux");
+            packages.push(if is_arm(architecture) {
+                "linux-aarch64"
+            } else {
+                "linux"
+            });
         }
         if boots.bios {
             packages.push("grub");
@@ -88,6 +92,8 @@ impl Facts for Arch {
             "linux-hardened",
             "linux-rt",
             "linux-rt-lts",
+            "linux-aarch64",
+            "linux-aarch64-rc",
         ]
         .contains(&name)
     }
@@ -181,11 +187,18 @@ impl Facts for Arch {
         Ok(())
     }
 
-    fn unbootable(&self, architecture: &str, _boots: Boots) -> Option<&'static str> {
-        is_arm(architecture).then_some(
-            "kernels of Arch Linux ARM are no programs that firmware or systemd-boot can start; \
-             Arch Linux images boot on x86_64",
-        )
+    fn unbootable(&self, _release: &str, architecture: &str, boots: Boots) -> Option<&'static str> {
+        match architecture {
+            "x86_64" => None,
+            "aarch64" if boots.bios => {
+                Some("no machine of aarch64 has a BIOS; set BootProtocols=uefi")
+            }
+            "aarch64" => None,
+            _ => Some(
+                "kernels of Arch Linux ARM for 32 bits are started by the boot loaders of single boards, \
+                 each in its own way; images with UEFI firmware boot on x86_64 and aarch64",
+            ),
+        }
     }
 }
 
@@ -350,6 +363,20 @@ mod tests {
         assert_eq!(name(Architecture::Aarch64), Ok("aarch64"));
         assert!(name(Architecture::I686).unwrap_err().contains("x86_64"));
         assert!(Arch.release("2026.11.01").unwrap_err().contains("rolling"));
-        assert!(Arch.unbootable("aarch64", Boots::default()).is_some());
+        let boots = |bios: bool| Boots {
+            uefi: !bios,
+            bios,
+            ..Boots::default()
+        };
+        let reason = |architecture, bios| Arch.unbootable("rolling", architecture, boots(bios));
+        assert_eq!(reason("x86_64", true), None);
+        assert_eq!(reason("aarch64", false), None);
+        assert!(reason("aarch64", true).unwrap().contains("uefi"));
+        assert!(reason("armv7h", false).is_some());
+        for (architecture, kernel) in [("x86_64", "linux"), ("aarch64", "linux-aarch64")] {
+            let packages = Arch.boot_packages("rolling", architecture, boots(false));
+            assert_eq!(packages, ["dracut", kernel]);
+            assert!(Arch.is_kernel(kernel));
+        }
     }
 }

@@ -70,9 +70,15 @@ impl Facts for Clear {
         Err("nothing: Clear Linux has one source of content, which Mirror= sets".to_owned())
     }
 
-    fn unbootable(&self, _architecture: &str, _boots: Boots) -> Option<&'static str> {
+    fn unbootable(
+        &self,
+        _release: &str,
+        _architecture: &str,
+        _boots: Boots,
+    ) -> Option<&'static str> {
         Some(
-            "initrds are made with dracut, which Clear Linux does not have; \
+            "initrds are made with dracut, which Clear Linux does not have: its kernels, command lines \
+             and loader entries are put together by its own clr-boot-manager, in a running system; \
              Format=directory, tar and disk images without Bootable work",
         )
     }

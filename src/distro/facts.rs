@@ -106,8 +106,19 @@ pub trait Facts: Sync {
         }
     }
 
+    /// Whether systemd starts the system: it finds the root partition by its type, and opens those
+    /// that are protected.
+    fn has_systemd(&self) -> bool {
+        true
+    }
+
     /// Why an image cannot boot like this, if it cannot.
-    fn unbootable(&self, _architecture: &str, _boots: Boots) -> Option<&'static str> {
+    fn unbootable(
+        &self,
+        _release: &str,
+        _architecture: &str,
+        _boots: Boots,
+    ) -> Option<&'static str> {
         None
     }
 }

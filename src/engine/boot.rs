@@ -13,6 +13,8 @@ use crate::host::Host;
 use crate::plan::{BiosFiles, Boot, Encrypted};
 use crate::tree::{self, Root};
 
+/// What programs for UEFI firmware begin with, as PE and before it MZ executables do.
+const PROGRAM: &[u8] = b"MZ";
 /// Stands for a root hash that is not known yet: as long as any.
 const NO_HASH: Hash = [0; 32];
 
@@ -56,6 +58,7 @@ pub(super) fn prepare(boot: &Boot, site: &mut Site<'_>, host: &Host) -> Result<S
         None => None,
     };
     let wanted = boot::Wanted {
+        systemd: boot.systemd,
         hostonly: boot.hostonly,
         uefi: boot.uefi.is_some(),
         verity: boot.verity,
@@ -69,6 +72,10 @@ pub(super) fn prepare(boot: &Boot, site: &mut Site<'_>, host: &Host) -> Result<S
     for kernel in kernels {
         let image = work.join(format!("linux-{}", kernel.release));
         let bytes = root.read(&kernel.image)?;
+        if boot.uefi.is_some() && !bytes.starts_with(PROGRAM) {
+            let release = kernel.release;
+            return Err(BootError::NoEfiStub { release }.into());
+        }
         fs::write(&image, bytes).map_err(EngineError::path("write", &image))?;
         let initrd = work.join(format!("initrd-{}", kernel.release));
         if initrds::obtain(boot, &kernel, &wanted, &initrd, site, host)? {

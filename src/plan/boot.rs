@@ -8,10 +8,13 @@ use crate::boot::{SigningKey, efi_suffix};
 use crate::config::values::{BootProtocol, Encrypt};
 use crate::config::{Config, Origin};
 use crate::disk::{FileSystem, PartitionKind, Seed, fat};
+use crate::distro;
 
 /// What makes an image boot.
 #[derive(Clone, Debug, Serialize)]
 pub struct Boot {
+    /// systemd starts the system, and finds its root partition.
+    pub systemd: bool,
     /// UEFI's name of the architecture, where firmware of that kind shall boot it.
     pub uefi: Option<&'static str>,
     /// A BIOS shall boot it.
@@ -83,7 +86,7 @@ impl Boot {
         if let Some(hash) = root_hash {
             // Names both partitions, by their identifiers.
             add(&format!("roothash={hash}"));
-        } else if found || self.command_line.split_whitespace().any(has_root) {
+        } else if (found && self.systemd) || self.command_line.split_whitespace().any(has_root) {
             // systemd finds the root partition by its type, on the disk that the loader came from.
         } else if self.encrypted == Encrypted::Root {
             let id = seed.encrypted(PartitionKind::Root);
@@ -169,7 +172,9 @@ pub(super) fn boot(
     };
     let origins = config.origins.of("CacheInitrd");
     let asked = origins.first().is_some_and(Origin::is_explicit);
+    let systemd = distro::facts(config.distribution).has_systemd();
     let boot = Boot {
+        systemd,
         uefi: uefi.flatten(),
         bios: wants(BootProtocol::Bios),
         unified: config.with_unified_kernel_images,
@@ -180,7 +185,7 @@ pub(super) fn boot(
         encrypted,
         read_only: config.read_only,
         root_file_system: root.name(),
-        command_line: command_line(&config.kernel_command_line, config.read_only),
+        command_line: command_line(&config.kernel_command_line, config.read_only, systemd),
         signing,
         token: token(config),
         machine_id: config.machine_id.clone(),
@@ -234,7 +239,7 @@ fn signing(config: &Config, problem: &mut impl FnMut(&'static str, String)) -> O
 }
 
 /// Says once, and truly, whether the root file system is mounted writable.
-fn command_line(text: &str, read_only: bool) -> String {
+fn command_line(text: &str, read_only: bool, systemd: bool) -> String {
     let mut words: Vec<&str> = text.split_whitespace().collect();
     if read_only {
         words.retain(|word| *word != "rw");
@@ -244,7 +249,7 @@ fn command_line(text: &str, read_only: bool) -> String {
     }
     // Services want to write below /var: what they write is in memory, and gone in the end.
     let decides = |word: &&str| word.starts_with("systemd.volatile");
-    if read_only && !words.iter().any(decides) {
+    if read_only && systemd && !words.iter().any(decides) {
         words.push("systemd.volatile=overlay");
     }
     words.join(" ")
@@ -274,6 +279,7 @@ mod tests {
 
     fn boot() -> Boot {
         Boot {
+            systemd: true,
             uefi: Some("x64"),
             bios: true,
             unified: true,
@@ -303,6 +309,10 @@ mod tests {
             encrypted: Encrypted::Root,
             ..boot()
         };
+        let other = Boot {
+            systemd: false,
+            ..boot()
+        };
         let own = Boot {
             command_line: "root=/dev/sda1 rw".into(),
             ..boot()
@@ -312,6 +322,12 @@ mod tests {
             (
                 &plain,
                 false,
+                None,
+                format!("quiet rw root=PARTUUID={partition}"),
+            ),
+            (
+                &other,
+                true,
                 None,
                 format!("quiet rw root=PARTUUID={partition}"),
             ),
@@ -360,7 +376,8 @@ mod tests {
             ("rw systemd.volatile=no", true, "systemd.volatile=no ro"),
             ("", true, "ro systemd.volatile=overlay"),
         ] {
-            assert_eq!(command_line(text, read_only), expected, "{text}");
+            assert_eq!(command_line(text, read_only, true), expected, "{text}");
         }
+        assert_eq!(command_line("quiet rw", true, false), "quiet ro");
     }
 }

@@ -89,7 +89,7 @@ fn base_request(
     errors: &mut Vec<PlanError>,
 ) -> Option<Request> {
     let (release, architecture) = names(config, facts, errors)?;
-    let unbootable = facts.unbootable(architecture, boots(config, facts));
+    let unbootable = facts.unbootable(&release, architecture, boots(config, facts));
     if let Some(reason) = unbootable.filter(|_| config.bootable && config.format.is_disk()) {
         errors.push(PlanError::Setting {
             setting: "Bootable",

@@ -56,6 +56,9 @@ systemctl poweroff $(systemd-detect-virt --quiet --container || echo --force)
 const UNIT: &str = "[Unit]\nDescription=Report\nAfter=multi-user.target\n\n\
                     [Service]\nExecStart=/usr/local/bin/report\n";
 
+/// What takes long on a busy host has not failed.
+const PATIENT: &str = "[Manager]\nDefaultTimeoutStartSec=20min\nDefaultDeviceTimeoutSec=20min\n";
+
 /// A project whose image reports on itself. `settings` goes on from the section `[Output]`.
 pub fn project(settings: &str) -> Project {
     project_of("bookworm", settings)
@@ -63,10 +66,26 @@ pub fn project(settings: &str) -> Project {
 
 /// The same with another release.
 pub fn project_of(release: &str, settings: &str) -> Project {
-    let project = Project::debian(&format!(
-        "[Output]\nBootable=yes\nOutput=image.raw\nKernelCommandLine=console=ttyS0 loglevel=4\n{settings}\n\
-         [Host]\nQemuHeadless=yes\nQemuKvm=no\n\n[Distribution]\nRelease={release}\n"
-    ));
+    let distribution = format!("[Distribution]\nRelease={release}\n");
+    let project = Project::debian(&self::settings(settings, &distribution));
+    report(&project);
+    project
+}
+
+/// Settings of an image that a machine here can boot. `output` goes on from the section `[Output]`.
+pub fn settings(output: &str, more: &str) -> String {
+    format!(
+        "[Output]\nBootable=yes\nOutput=image.raw\nKernelCommandLine=console=ttyS0 loglevel=4\n{output}\n\
+         [Host]\nQemuHeadless=yes\nQemuKvm=no\n\n{more}"
+    )
+}
+
+/// Makes a project's image report on itself.
+pub fn report(project: &Project) {
+    project.file(
+        "mkosi.extra/etc/systemd/system.conf.d/patient.conf",
+        PATIENT,
+    );
     project.script("mkosi.extra/usr/local/bin/report", REPORT);
     project.file("mkosi.extra/usr/lib/systemd/system/report.service", UNIT);
     let wants = project
@@ -74,7 +93,6 @@ pub fn project_of(release: &str, settings: &str) -> Project {
         .join("mkosi.extra/usr/lib/systemd/system/multi-user.target.wants");
     std::fs::create_dir_all(&wants).unwrap();
     std::os::unix::fs::symlink("../report.service", wants.join("report.service")).unwrap();
-    project
 }
 
 /// What a machine printed.

@@ -20,6 +20,8 @@ pub struct Package<'a> {
     pub links: &'a [(&'a str, &'a str)],
     /// The functions of the install scriptlet.
     pub script: &'a str,
+    /// A tree, and a list of those of its paths that the package has besides.
+    pub listed: Option<(&'a Path, &'a Path)>,
 }
 
 impl<'a> Package<'a> {
@@ -30,6 +32,7 @@ impl<'a> Package<'a> {
             files: &[],
             links: &[],
             script: "",
+            listed: None,
         }
     }
 }
@@ -105,6 +108,11 @@ impl Repository {
         }
         for (path, target) in package.links {
             std::os::unix::fs::symlink(target, at(path)).expect("a link");
+        }
+        if let Some((tree, list)) = package.listed {
+            let words = [work.path(), tree, list].map(|path| path.to_string_lossy());
+            let copy = "sed 's,^/*,./,' \"$2\" | tar -cf - -C \"$1\" --no-recursion -T - | tar -xpf - -C \"$0\"";
+            tool("sh", &["-ec", copy, &words[0], &words[1], &words[2]]);
         }
         let mut tops: Vec<String> = fs::read_dir(work.path())
             .expect("a directory")

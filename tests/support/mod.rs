@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, flock};
+
 /// A project in a directory of its own, removed with everything in it at the end.
 pub struct Project {
     directory: tempfile::TempDir,
@@ -237,6 +239,31 @@ pub fn root() {
 pub fn package_cache() -> PathBuf {
     let path = scratch().join("packages");
     fs::create_dir_all(&path).expect("the package cache");
+    path
+}
+
+/// What takes long to make, made once for all tests: a directory below `name`, which `make` is told a
+/// path for and whose own name comes from the texts of what makes it.
+pub fn made_once(name: &str, from: &[&Path], make: impl FnOnce(&Path)) -> PathBuf {
+    let mut sum = 0xcbf2_9ce4_8422_2325_u64;
+    for file in from {
+        for byte in fs::read(file).expect("what makes it") {
+            sum = (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+    let above = scratch().join(name);
+    fs::create_dir_all(&above).expect("a directory");
+    let lock = fs::File::create(above.join("lock")).expect("a lock");
+    flock(&lock, FlockOperation::LockExclusive).expect("the lock");
+    let path = above.join(format!("{sum:016x}"));
+    if !path.exists() {
+        let new = above.join("new");
+        if new.exists() {
+            fs::remove_dir_all(&new).expect("what a killed test left");
+        }
+        make(&new);
+        fs::rename(&new, &path).expect("what was made");
+    }
     path
 }
 

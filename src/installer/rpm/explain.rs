@@ -64,14 +64,20 @@ const DAMAGED: &[&str] = &[
     "No more mirrors to try",
     "Some packages have invalid cache",
 ];
+/// Words that tell that no server answered: what comes of it reads like a damaged mirror.
+const OFFLINE: &[&str] = &[
+    "Could not connect",
+    "Couldn't connect",
+    "Failed to connect",
+    "Could not resolve",
+    "Couldn't resolve",
+    "Connection refused",
+];
 const UNREACHABLE: &[&str] = &[
     "Failed to download metadata",
     "Cannot download repomd.xml",
     "All mirrors were tried",
     "Cannot prepare internal mirrorlist",
-    "Could not resolve",
-    "Couldn't connect",
-    "Connection refused",
     "Valid metadata not found",
     "Failed to retrieve new repository metadata",
     "Download (curl) error",
@@ -115,7 +121,7 @@ fn hint(tail: &str, release: &str) -> Option<String> {
                 .to_owned(),
         );
     }
-    if has(DAMAGED) {
+    if has(DAMAGED) && !has(OFFLINE) {
         return Some(
             "a package is not what the repository's list says: the mirror is damaged or half \
              updated; try another Mirror=, and clear the package cache with mkosi clean -ff"
@@ -129,7 +135,7 @@ fn hint(tail: &str, release: &str) -> Option<String> {
                 .to_owned(),
         );
     }
-    (has(UNREACHABLE) || !complete).then(|| {
+    (has(UNREACHABLE) || has(OFFLINE) || !complete).then(|| {
         format!("{release} could not be read from its repositories: check Mirror=, Release= and the network")
     })
 }
@@ -194,6 +200,15 @@ mod tests {
             ),
             (
                 "\n  Error: Failed to download metadata for repo 'fedora'",
+                "check Mirror=",
+            ),
+            (
+                "\n  Cannot download a.rpm: No more mirrors to try",
+                "try another Mirror=",
+            ),
+            (
+                "\n  Curl error (7): Could not connect to server for http://m/a.rpm\n  \
+                 No more mirrors to try - All mirrors were already tried without success",
                 "check Mirror=",
             ),
             (
