@@ -125,6 +125,45 @@ impl AttachedImage {
         Ok(attached)
     }
 
+    /// Mounts all of an image's file systems in one tree, so that nothing can be written to any of them:
+    /// the root partition of whichever architecture, and its home and srv partitions inside; or the file
+    /// system that fills the image.
+    ///
+    /// # Errors
+    /// As [`AttachedImage::open`].
+    pub fn open_to_read(image: &Path, root: &Path) -> Result<Self, DiskError> {
+        let mut attached = Self {
+            mounts: Vec::new(),
+            path: root.to_owned(),
+            apart: Vec::new(),
+        };
+        if let Some(whole) = whole(image)? {
+            attached.mount(image, &whole, root, true)?;
+            return Ok(attached);
+        }
+        let slots = partitions(image)?;
+        let (architecture, slot) = Architecture::ALL
+            .iter()
+            .find_map(|architecture| {
+                let wanted = types::type_uuid(PartitionKind::Root, *architecture);
+                let slot = slots.iter().find(|slot| slot.type_uuid == wanted)?;
+                Some((*architecture, slot))
+            })
+            .ok_or_else(|| DiskError::NoRoot {
+                image: image.to_owned(),
+            })?;
+        attached.mount(image, slot, root, true)?;
+        for kind in PartitionKind::ALL {
+            let wanted = types::type_uuid(kind, architecture);
+            let slot = slots.iter().find(|slot| slot.type_uuid == wanted);
+            if let (Some(place), Some(slot)) = (kind.mount_point(), slot) {
+                let inside = mount_point_inside(root, Path::new(place)).map_err(DiskError::Host)?;
+                attached.mount(image, slot, &inside, true)?;
+            }
+        }
+        Ok(attached)
+    }
+
     /// Whether a file is what [`AttachedImage::open`] takes: a partition table, or a file system.
     ///
     /// # Errors
@@ -273,10 +312,11 @@ fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
 const LUKS: &str = "crypto_LUKS";
 
 /// Signatures of file systems: where, what, and the kernel's name. From each one's on-disk format.
-const SIGNATURES: [(u64, &[u8], &str); 5] = [
+const SIGNATURES: [(u64, &[u8], &str); 6] = [
     (0, b"LUKS\xba\xbe", LUKS),
     (0, b"XFSB", "xfs"),
     (0, b"hsqs", "squashfs"),
+    (0x400, &[0xe2, 0xe1, 0xf5, 0xe0], "erofs"),
     (0x438, &[0x53, 0xef], "ext4"),
     (0x1_0040, b"_BHRfS_M", "btrfs"),
 ];

@@ -184,6 +184,16 @@ pub enum DiskError {
         /// The image.
         image: PathBuf,
     },
+    /// There is nothing to mount as root, whatever the architecture.
+    #[error(
+        "{} has a partition table and no root partition in it (by the types of the Discoverable Partitions \
+         Specification)",
+        printable_path(image)
+    )]
+    NoRoot {
+        /// The image.
+        image: PathBuf,
+    },
     /// A partition would have to be decrypted.
     #[error(
         "{} has encrypted partitions, which cannot be opened here; `cryptsetup open` opens them on \

@@ -57,6 +57,37 @@ pub enum EngineError {
         #[source]
         source: CommandError,
     },
+    /// A file that is no image.
+    #[error(
+        "{} is no image: neither a directory, a tar archive, a disk image nor a file system, plain or \
+         compressed with gzip, bzip2, xz or zstd{hint}",
+        printable_path(path)
+    )]
+    NoImage {
+        /// The file.
+        path: PathBuf,
+        /// What it is, if that is known, or what to do.
+        hint: &'static str,
+    },
+    /// An image that is not all in its file.
+    #[error(
+        "{} keeps a part of its content in another file, which it may name at will; \
+         `qemu-img convert -O raw` makes an image of it that is complete",
+        printable_path(path)
+    )]
+    Incomplete {
+        /// The image.
+        path: PathBuf,
+    },
+    /// An image could not be converted.
+    #[error("cannot read the QCOW2 image {}", printable_path(path))]
+    Convert {
+        /// The image.
+        path: PathBuf,
+        /// What qemu-img says.
+        #[source]
+        source: CommandError,
+    },
     /// A base image that would hold what is built from it.
     #[error(
         "the base image {} holds {}, where this image is put together, and is never written to; choose \

@@ -10,6 +10,7 @@ mod file_systems;
 pub mod initrds;
 pub mod layers;
 mod observe;
+pub mod opened;
 mod phases;
 mod placing;
 mod project;

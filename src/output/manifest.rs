@@ -97,7 +97,19 @@ impl Manifest {
     /// A manifest of the packages that the databases in `tree` say are installed; none where there
     /// is no database. Must be read before package databases are cleaned away.
     pub fn read(config: Subject, tree: &Path, host: &Host) -> Result<Self, OutputError> {
-        let mut packages = rpm::installed(tree, host)?;
+        Self::with_rpm(config, rpm::installed(tree, host)?, tree)
+    }
+
+    /// As [`Manifest::read`], of a tree in which nothing may be written.
+    pub fn read_untouched(config: Subject, tree: &Path, host: &Host) -> Result<Self, OutputError> {
+        Self::with_rpm(config, rpm::installed_by_copy(tree, host)?, tree)
+    }
+
+    fn with_rpm(
+        config: Subject,
+        mut packages: Vec<Package>,
+        tree: &Path,
+    ) -> Result<Self, OutputError> {
         for installed in [
             dpkg::installed,
             pacman::installed,

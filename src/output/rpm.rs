@@ -2,11 +2,14 @@
 //! database has several forms, none of which is documented.
 
 use std::collections::BTreeMap;
+use std::env;
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 
-use super::OutputError;
 use super::file_lists::FileLists;
 use super::manifest::{Package, PackageType, Source};
+use super::{OutputError, inside};
 use crate::host::{Command, Host, Stdout};
 
 /// Where databases are, and the file that says so.
@@ -53,6 +56,35 @@ pub fn installed(tree: &Path, host: &Host) -> Result<Vec<Package>, OutputError> 
         .collect())
 }
 
+/// As [`installed`], read from a copy of the database: rpm makes files beside the one it reads.
+pub fn installed_by_copy(tree: &Path, host: &Host) -> Result<Vec<Package>, OutputError> {
+    let Some((directory, _)) = database(tree) else {
+        return Ok(Vec::new());
+    };
+    let place =
+        tempfile::tempdir().map_err(OutputError::io("make a directory in", &env::temp_dir()))?;
+    let copy = place.path().join(directory);
+    let from = tree.join(directory);
+    let failed = OutputError::io("copy", &from);
+    let copied = || -> io::Result<()> {
+        fs::create_dir_all(&copy)?;
+        for name in inside::list(tree, Path::new(directory))? {
+            match inside::open(tree, &Path::new(directory).join(&name)) {
+                Ok(mut from) => drop(io::copy(
+                    &mut from,
+                    &mut File::create_new(copy.join(&name))?,
+                )?),
+                // Neither a directory nor a socket is a part of it.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    };
+    copied().map_err(failed)?;
+    installed(place.path(), host)
+}
+
 /// The latest entry of each package's change log.
 pub fn changes(tree: &Path, host: &Host) -> Result<BTreeMap<Identity, Vec<String>>, OutputError> {
     let mut wanted = vec![
@@ -79,16 +111,20 @@ pub fn files(tree: &Path, host: &Host) -> Result<FileLists, OutputError> {
     Ok(lists)
 }
 
-/// Asks for these tags of every package; nothing where there is no database.
-fn query(tree: &Path, tags: &[&str], host: &Host) -> Result<Vec<Vec<String>>, OutputError> {
+/// Where the database is.
+fn database(tree: &Path) -> Option<(&'static str, &'static str)> {
     // rpm follows links as the host sees them: one out of the tree leads to another database.
     let is_there = |(directory, file): &(&str, &str)| {
         let path = tree.join(directory).join(file).canonicalize();
         matches!((tree.canonicalize(), path), (Ok(tree), Ok(path))
             if path.starts_with(&tree) && path.is_file())
     };
-    let found = DATABASES.into_iter().find(is_there);
-    let path = found.map(|(directory, _)| format!("/{directory}"));
+    DATABASES.into_iter().find(is_there)
+}
+
+/// Asks for these tags of every package; nothing where there is no database.
+fn query(tree: &Path, tags: &[&str], host: &Host) -> Result<Vec<Vec<String>>, OutputError> {
+    let path = database(tree).map(|(directory, _)| format!("/{directory}"));
     let Some(path) = path else {
         return Ok(Vec::new());
     };

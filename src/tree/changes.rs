@@ -6,22 +6,21 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use rustix::fs::{FileType, Mode, OFlags, futimens, makedev, mknodat, open, openat, readlinkat};
-use rustix::io::{Errno, Result};
+use rustix::fs::{FileType, Mode, futimens, makedev, mknodat, open, readlinkat};
+use rustix::io::Errno;
 
+use super::alike::{attributes, same_content};
 use super::copy::{CopyOptions, Select, copy_tree};
 use super::error::TreeError;
 use super::listing::{DIRECTORY, Entry, list, open_child};
 use super::root::Root;
 use super::shown::shown;
 use super::stat::{Kind, Metadata, times};
-use super::xattrs::{self, Of};
+use super::xattrs::Of;
 use crate::host::{Cancel, Report};
 
 /// Directories whose content is the running system's.
@@ -49,7 +48,7 @@ pub fn copy_changes(
     target: &Root,
     report: &dyn Report,
     cancel: &Cancel,
-) -> std::result::Result<Changes, TreeError> {
+) -> Result<Changes, TreeError> {
     let top = |path: &Path| {
         open(path, DIRECTORY, Mode::empty())
             .map_err(|e| TreeError::io("read the directory", shown(path), e))
@@ -86,7 +85,7 @@ pub fn copy_changes(
 }
 
 /// Says in the upper layer that a name of the lower one is gone.
-fn mark(target: &Root, path: &Path) -> std::result::Result<(), TreeError> {
+fn mark(target: &Root, path: &Path) -> Result<(), TreeError> {
     let above = path.parent().unwrap_or(Path::new(""));
     let name = path.file_name().unwrap_or_default();
     let directory = target.open_dir(above)?;
@@ -139,7 +138,7 @@ impl Comparison<'_> {
         (base, tree): (&OwnedFd, &OwnedFd),
         path: &Path,
         depth: usize,
-    ) -> std::result::Result<Found, Failed> {
+    ) -> Result<Found, Failed> {
         let failed = |e| (path.to_owned(), e);
         if depth == MAX_DEPTH {
             return Err(failed(Errno::NAMETOOLONG));
@@ -181,7 +180,7 @@ impl Comparison<'_> {
                         Problem::Below(failed) => failed,
                     })
             })
-            .collect::<std::result::Result<_, Failed>>()?;
+            .collect::<Result<_, Failed>>()?;
         for part in parts {
             found.added.extend(part.added);
             found.passed.extend(part.passed);
@@ -197,7 +196,7 @@ impl Comparison<'_> {
         name: &OsStr,
         path: &Path,
         depth: usize,
-    ) -> std::result::Result<Found, Problem> {
+    ) -> Result<Found, Problem> {
         let (old, new) = (Metadata::at(base, name)?, Metadata::at(tree, name)?);
         let replaced = || Found {
             added: vec![path.to_owned()],
@@ -246,59 +245,6 @@ impl From<Errno> for Problem {
     fn from(e: Errno) -> Self {
         Self::Here(e)
     }
-}
-
-/// An extended attribute: its name and its value.
-type Attribute = (Vec<u8>, Option<Vec<u8>>);
-
-fn attributes(of: Of<'_>) -> Result<Vec<Attribute>> {
-    let mut names = xattrs::names(of)?;
-    names.retain(|name| xattrs::is_general(name) && !xattrs::is_of_overlay(name));
-    names.sort_unstable();
-    let values = names.into_iter().map(|name| {
-        let value = xattrs::get(of, &name)?;
-        Ok((name.into_bytes(), value))
-    });
-    values.collect()
-}
-
-/// Compares two files of the same length.
-fn same_content(
-    base: std::os::fd::BorrowedFd<'_>,
-    tree: std::os::fd::BorrowedFd<'_>,
-    name: &OsStr,
-) -> Result<bool> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut files =
-        [base, tree].map(|directory| openat(directory, name, flags, Mode::empty()).map(File::from));
-    let [Ok(old), Ok(new)] = &mut files else {
-        let [old, new] = files;
-        return old.and(new).map(|_| false);
-    };
-    let (mut a, mut b) = (vec![0; 128 << 10], vec![0; 128 << 10]);
-    loop {
-        let read = fill(old, &mut a)?;
-        if fill(new, &mut b)? != read || a[..read] != b[..read] {
-            return Ok(false);
-        }
-        if read < a.len() {
-            return Ok(true);
-        }
-    }
-}
-
-/// Reads until the buffer is full or the file ends.
-fn fill(file: &mut File, buffer: &mut [u8]) -> Result<usize> {
-    let mut at = 0;
-    while at < buffer.len() {
-        match file.read(&mut buffer[at..]) {
-            Ok(0) => break,
-            Ok(size) => at += size,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(Errno::from_io_error(&e).unwrap_or(Errno::IO)),
-        }
-    }
-    Ok(at)
 }
 
 #[cfg(test)]

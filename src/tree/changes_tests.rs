@@ -1,6 +1,6 @@
 //! Trees that differ in one way or another.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 
 use super::*;

@@ -4,12 +4,14 @@
 //! All of it goes through [`Root`], which resolves every path beneath the image's root.
 
 pub mod adapt;
+mod alike;
 pub(crate) mod archive;
 mod aside;
 pub(crate) mod attributes;
 mod autologin;
 mod changes;
 mod cleanup;
+pub mod compare;
 mod copy;
 mod describe;
 mod docs;
@@ -39,7 +41,7 @@ mod survey;
 pub(crate) mod xattrs;
 
 pub use adapt::apply_patches;
-pub use archive::{Extracted, extract};
+pub use archive::{Extracted, extract, is_tar, open_compressed};
 pub use aside::set_aside;
 pub use autologin::set_autologin;
 pub use changes::{Changes, copy_changes};

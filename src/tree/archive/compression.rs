@@ -1,6 +1,6 @@
 //! How an archive is compressed, told by its first bytes.
 
-use std::io::{BufReader, Chain, Cursor, Read};
+use std::io::{self, BufReader, Chain, Cursor, Read};
 
 use super::Fault;
 
@@ -63,34 +63,42 @@ pub(crate) fn open_within<R: Read + 'static>(
         return Err(Fault::new("the file is empty, no tar archive"));
     }
     let kind = kind(&probe)?;
-    let all =
-        || -> Source<R> { BufReader::with_capacity(BUFFER, Cursor::new(probe).chain(reader)) };
+    let reader = plain(&kind, probe, reader, limits).map_err(Fault::from_read)?;
+    Ok((reader, kind.what()))
+}
+
+/// The plain bytes of what is compressed; nothing when it is not.
+pub(crate) fn open_compressed<R: Read + 'static>(
+    mut reader: R,
+) -> io::Result<Option<Box<dyn Read>>> {
+    let mut probe = Vec::with_capacity(PROBE);
+    reader.by_ref().take(PROBE as u64).read_to_end(&mut probe)?;
+    match compressed(&probe) {
+        None => Ok(None),
+        Some(kind) => plain(&kind, probe, reader, Limits::ANY).map(Some),
+    }
+}
+
+fn plain<R: Read + 'static>(
+    kind: &Kind,
+    probe: Vec<u8>,
+    reader: R,
+    limits: Limits,
+) -> io::Result<Box<dyn Read>> {
+    let all: Source<R> = BufReader::with_capacity(BUFFER, Cursor::new(probe).chain(reader));
     Ok(match kind {
-        Kind::Tar => (Box::new(all()), "tar archive"),
-        Kind::Gzip => (
-            Box::new(flate2::bufread::MultiGzDecoder::new(all())),
-            "gzip-compressed tar archive",
-        ),
-        Kind::Bzip2 => (
-            Box::new(bzip2::bufread::MultiBzDecoder::new(all())),
-            "bzip2-compressed tar archive",
-        ),
+        Kind::Tar => Box::new(all),
+        Kind::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(all)),
+        Kind::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(all)),
         Kind::Xz => {
             let flags = liblzma::stream::CONCATENATED;
-            let stream = liblzma::stream::Stream::new_stream_decoder(limits.xz_memory, flags)
-                .map_err(|e| Fault::from_read(e.into()))?;
-            (
-                Box::new(liblzma::bufread::XzDecoder::new_stream(all(), stream)),
-                "xz-compressed tar archive",
-            )
+            let stream = liblzma::stream::Stream::new_stream_decoder(limits.xz_memory, flags)?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(all, stream))
         }
         Kind::Zstd => {
-            let mut decoder =
-                zstd::stream::read::Decoder::with_buffer(all()).map_err(Fault::from_read)?;
-            decoder
-                .window_log_max(limits.zstd_window_log)
-                .map_err(Fault::from_read)?;
-            (Box::new(decoder), "zstd-compressed tar archive")
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(all)?;
+            decoder.window_log_max(limits.zstd_window_log)?;
+            Box::new(decoder)
         }
     })
 }
@@ -106,25 +114,44 @@ enum Kind {
     Zstd,
 }
 
-fn kind(probe: &[u8]) -> Result<Kind, Fault> {
-    Ok(match probe {
+impl Kind {
+    const fn what(&self) -> &'static str {
+        match self {
+            Self::Tar => "tar archive",
+            Self::Gzip => "gzip-compressed tar archive",
+            Self::Bzip2 => "bzip2-compressed tar archive",
+            Self::Xz => "xz-compressed tar archive",
+            Self::Zstd => "zstd-compressed tar archive",
+        }
+    }
+}
+
+fn compressed(probe: &[u8]) -> Option<Kind> {
+    Some(match probe {
         [0x1f, 0x8b, ..] => Kind::Gzip,
         [b'B', b'Z', b'h', b'1'..=b'9', ..] => Kind::Bzip2,
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Kind::Xz,
         // A frame, or a skippable frame before it.
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Kind::Zstd,
-        _ if super::header::looks_like_tar(probe) => Kind::Tar,
-        _ => {
-            let what = OTHERS
-                .iter()
-                .find(|(magic, _)| probe.starts_with(magic))
-                .map(|(_, what)| format!(": it is {what}"))
-                .unwrap_or_default();
-            return Err(Fault::new(format!(
-                "this is no tar archive, plain or compressed with gzip, bzip2, xz or zstd{what}"
-            )));
-        }
+        _ => return None,
     })
+}
+
+fn kind(probe: &[u8]) -> Result<Kind, Fault> {
+    if let Some(kind) = compressed(probe) {
+        return Ok(kind);
+    }
+    if super::header::looks_like_tar(probe) {
+        return Ok(Kind::Tar);
+    }
+    let what = OTHERS
+        .iter()
+        .find(|(magic, _)| probe.starts_with(magic))
+        .map(|(_, what)| format!(": it is {what}"))
+        .unwrap_or_default();
+    Err(Fault::new(format!(
+        "this is no tar archive, plain or compressed with gzip, bzip2, xz or zstd{what}"
+    )))
 }
 
 #[cfg(test)]

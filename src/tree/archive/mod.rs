@@ -150,6 +150,20 @@ pub fn extract(
     Ok(extracted)
 }
 
+/// Whether these are the first bytes of a tar archive that is not compressed.
+#[must_use]
+pub fn is_tar(start: &[u8]) -> bool {
+    header::looks_like_tar(start)
+}
+
+/// Opens a compressed file, which is told by its first bytes; nothing when it is not compressed.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn open_compressed(path: &Path) -> io::Result<Option<Box<dyn Read>>> {
+    compression::open_compressed(File::open(path)?)
+}
+
 /// An error of one member.
 fn in_member(archive: &Path, name: &str, error: place::NotPlaced) -> TreeError {
     let fault = match error {
