@@ -17,10 +17,18 @@ keywords! {
         Clean = "clean",
         /// Prints the configuration.
         Summary = "summary",
+        /// Begins a project.
+        Init = "init",
+        /// Says what this host can do.
+        Doctor = "doctor",
+        /// Says everything that is wrong with a project.
+        Check = "check",
         /// Says what a build would do.
         Plan = "plan",
         /// Says which cached images a build would use, and why not others.
         Why = "why",
+        /// Compares two images.
+        Diff = "diff",
         /// Runs a shell or a command in the image.
         Shell = "shell",
         /// Boots the image in a container.
@@ -59,12 +67,28 @@ impl Verb {
         ),
         (Self::Summary, "Print the whole configuration"),
         (
+            Self::Init,
+            "Begin a project: write mkosi.default for this host, with what flags say; never over a file",
+        ),
+        (
+            Self::Check,
+            "Say everything that is wrong: settings, files, scripts, packages, and what this host lacks",
+        ),
+        (
             Self::Plan,
             "Say what a build would do, step by step, and what this host lacks for it; does none of it",
         ),
         (
             Self::Why,
             "Say which cached images a build would use, and what changed for those it would not",
+        ),
+        (
+            Self::Doctor,
+            "Say what this host can build and run, and the command that installs what it lacks",
+        ),
+        (
+            Self::Diff,
+            "Compare two images of any form, by package and by file; with one, with the project's image",
         ),
         (
             Self::Shell,
@@ -102,12 +126,19 @@ impl Verb {
         (Self::Help, "Print this text"),
     ];
 
+    /// Whether the words after the verb are names, so that what begins with a dash is an option.
+    #[must_use]
+    pub const fn takes_only_names(self) -> bool {
+        matches!(self, Self::Diff)
+    }
+
     /// Whether words after the verb mean something.
     #[must_use]
     pub const fn takes_arguments(self) -> bool {
         matches!(
             self,
-            Self::Shell
+            Self::Diff
+                | Self::Shell
                 | Self::Boot
                 | Self::Qemu
                 | Self::Ssh

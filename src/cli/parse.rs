@@ -19,7 +19,11 @@ use crate::config::{FlagValue, Request, SETTINGS};
 /// The first thing in it that is not understood. Values of settings are checked with the settings
 /// files, so that everything wrong with them is reported together.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, CliError> {
-    let matches = command().try_get_matches_from(args)?;
+    let args: Vec<OsString> = args.into_iter().collect();
+    let mut matches = command().try_get_matches_from(&args)?;
+    if let Some(args) = options_first(&args, &matches) {
+        matches = command().try_get_matches_from(args)?;
+    }
     let mut request = Request {
         settings_file: None,
         flags: flags(&matches),
@@ -78,6 +82,26 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Cli
         request,
         globals,
         makeimg: None,
+    })
+}
+
+/// The same words with the options behind a verb's names in front of all; nothing where there are none.
+fn options_first(args: &[OsString], matches: &ArgMatches) -> Option<Vec<OsString>> {
+    let (verb, words) = verb(matches).ok()?;
+    let (before, behind) = args.split_at_checked(args.len().checked_sub(words.len())?)?;
+    if !verb.takes_only_names() || before.last().is_some_and(|word| word == "--") {
+        return None;
+    }
+    let is_option = |word: &&OsString| word.as_encoded_bytes().starts_with(b"-") && *word != "-";
+    let options: Vec<&OsString> = behind.iter().filter(is_option).collect();
+    let names = behind.iter().filter(|word| !is_option(word));
+    (!options.is_empty()).then(|| {
+        options
+            .into_iter()
+            .chain(before)
+            .chain(names)
+            .cloned()
+            .collect()
     })
 }
 
@@ -274,6 +298,23 @@ mod tests {
         }
         assert_eq!(parsed("--json=no").unwrap().globals, Globals::default());
         assert!(parsed("--debug summary").unwrap().globals.debug_run);
+    }
+
+    #[test]
+    fn options_may_follow_names() {
+        for args in [
+            "diff a b --json",
+            "diff --json a b",
+            "--json diff a b",
+            "diff a --json b",
+        ] {
+            let invocation = parsed(args).unwrap();
+            assert_eq!(invocation.verb, Verb::Diff, "{args}");
+            assert_eq!(invocation.arguments, ["a", "b"], "{args}");
+            assert!(invocation.globals.json, "{args}");
+        }
+        assert_eq!(parsed("diff -- -a b").unwrap().arguments, ["-a", "b"]);
+        assert!(parsed("diff a b --jsn").is_err());
     }
 
     #[test]

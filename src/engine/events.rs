@@ -22,6 +22,7 @@ pub use board::Board;
 pub use display::{Display, Shown, shortened};
 pub use json::Json;
 pub use observation::Observation;
+pub(crate) use paint::Paint;
 pub use plain::Plain;
 pub use progress::{Progress, Step};
 pub use screen::columns;

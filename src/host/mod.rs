@@ -59,4 +59,5 @@ pub use subvolume::{
     BtrfsUsage, clear_subvolume_read_only, create_subvolume, is_btrfs, is_read_only_subvolume,
     set_subvolume_read_only,
 };
+pub use tools::{Advice, advice};
 pub use user::{CallingUser, calling_user, is_root, set_umask};

@@ -95,3 +95,15 @@ pub(super) const TOOLS: &[Row] = &[
     ("zstd", "zstd", "zstd", "zstd", "zstd"),
     ("zypper", "zypper", "zypper", "", "zypper"),
 ];
+
+/// What is no program: keys that packages are trusted by, firmware, interpreters.
+#[rustfmt::skip]
+pub(super) const THINGS: &[Row] = &[
+    ("alpine-keys", "", "", "alpine-keyring", ""),
+    ("archlinux-keyring", "archlinux-keyring", "archlinux-keyring", "archlinux-keyring", ""),
+    ("debian-keyring", "debian-archive-keyring", "debian-keyring", "debian-archive-keyring", ""),
+    ("firmware-aarch64", "qemu-efi-aarch64", "edk2-aarch64", "edk2-aarch64", "qemu-uefi-aarch64"),
+    ("firmware-x86_64", "ovmf", "edk2-ovmf", "edk2-ovmf", "qemu-ovmf-x86_64"),
+    ("qemu-user", "qemu-user-static", "qemu-user-static", "qemu-user-static-binfmt", "qemu-linux-user"),
+    ("ubuntu-keyring", "ubuntu-archive-keyring", "ubu-keyring", "ubuntu-keyring", ""),
+];

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 
-use super::tool_packages::{Row, TOOLS};
+use super::tool_packages::{Row, THINGS, TOOLS};
 use super::{CommandError, HostError, printable};
 
 /// Families of distributions that name packages alike.
@@ -68,6 +68,41 @@ impl Family {
 fn row(program: &str) -> Option<&'static Row> {
     let nth = TOOLS.binary_search_by(|row| row.0.cmp(program)).ok()?;
     TOOLS.get(nth)
+}
+
+/// How to get several programs, and things that are no programs, at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Advice {
+    /// The command that installs all that there are packages of.
+    pub command: Option<String>,
+    /// What this host's distribution has no package of.
+    pub without: Vec<String>,
+}
+
+/// How to get all of this on this host. Things that are no programs are `debian-keyring`,
+/// `ubuntu-keyring`, `archlinux-keyring`, `alpine-keys`, `firmware-ARCHITECTURE` and `qemu-user`.
+#[must_use]
+pub fn advice(names: &[&str]) -> Advice {
+    advice_on(names, Family::of_this_host())
+}
+
+fn advice_on(names: &[&str], family: Option<Family>) -> Advice {
+    let mut advice = Advice::default();
+    let mut found = Vec::new();
+    for name in names {
+        let thing = || THINGS.iter().find(|thing| thing.0 == *name);
+        let row = row(name).or_else(thing);
+        match row.and_then(|row| family?.package(row)) {
+            Some(package) => found.push(package),
+            None => advice.without.push((*name).to_owned()),
+        }
+    }
+    if let (Some(family), false) = (family, found.is_empty()) {
+        found.sort_unstable();
+        let names = packages(found.into_iter());
+        advice.command = Some(format!("{} {names}", family.install_command()));
+    }
+    advice
 }
 
 /// The advice: a sentence that starts with a separator, or nothing when no package is known.
@@ -171,6 +206,25 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(Family::from_os_release(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn one_command_gets_everything() {
+        let names = [
+            "mksquashfs",
+            "swupd",
+            "mkfs.xfs",
+            "firmware-x86_64",
+            "unsquashfs",
+        ];
+        let advice = advice_on(&names, Some(Family::Debian));
+        let command = "apt install ovmf squashfs-tools xfsprogs";
+        assert_eq!(advice.command.as_deref(), Some(command));
+        assert_eq!(advice.without, ["swupd"]);
+        let unknown = advice_on(&names, None);
+        assert_eq!(unknown.command, None);
+        assert_eq!(unknown.without, names);
+        assert_eq!(advice_on(&[], Some(Family::Arch)), Advice::default());
     }
 
     #[test]

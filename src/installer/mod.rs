@@ -80,8 +80,28 @@ pub trait Installer: Send + Sync {
         filled: bool,
     ) -> Result<Vec<Command>, InstallError>;
 
+    /// The requested packages that no repository has; nothing where this package manager cannot be asked
+    /// without a tree that it filled. `site` is an empty tree, of which nothing is kept.
+    fn unknown(
+        &self,
+        _request: &Request,
+        _site: &Site,
+        _host: &Host,
+    ) -> Result<Option<Vec<Unknown>>, InstallError> {
+        Ok(None)
+    }
+
     /// Takes packages out of a tree that this installer filled.
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError>;
+}
+
+/// A requested package that no repository has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// As it was asked for.
+    pub name: String,
+    /// What was probably meant.
+    pub nearest: Option<String>,
 }
 
 /// Why packages could not be installed.

@@ -2,7 +2,7 @@
 //! "not found" otherwise.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::ScriptError;
@@ -38,6 +38,26 @@ pub(super) fn check(script: &Path, root: &Root, packages: &str) -> Result<(), Sc
             problem,
         }),
     }
+}
+
+/// What is wrong with the first line of a script before there is an image, or of one that runs on the
+/// host; nothing when it will do as far as is known.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn first_line_problem(script: &Path, on_host: bool) -> io::Result<Option<String>> {
+    let mut start = Vec::new();
+    File::open(script)?
+        .take(LINE as u64)
+        .read_to_end(&mut start)?;
+    let has = |path: &str| Ok(!on_host || Path::new(path).is_file());
+    let found = problem(&start, "Packages", has).unwrap_or_default();
+    Ok(found.map(
+        |problem| match problem.split_once(", which is not in the image") {
+            Some((asks, _)) => format!("{asks}, which is not on this host, where it runs"),
+            None => problem,
+        },
+    ))
 }
 
 fn problem(

@@ -25,6 +25,7 @@ pub use destination::{install, is_empty};
 pub use finalize::finalize;
 pub use function::{Function, Shell, Text, run_inside};
 pub use headers::keep_headers;
+pub use interpreter::first_line_problem;
 pub use postinst::postinst;
 pub use prepare::prepare;
 

@@ -130,7 +130,7 @@ fn ended(result: Result<i32, VerbError>) -> u8 {
 }
 
 /// A directory that only this run sees: [`namespace::isolate`] mounts memory there.
-const PRIVATE: &str = "/run/systemd/nspawn";
+pub(super) const PRIVATE: &str = "/run/systemd/nspawn";
 
 fn run_isolated(
     config: &Config,

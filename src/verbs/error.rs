@@ -6,7 +6,7 @@ use super::PassphraseError;
 use crate::boot::BootError;
 use crate::config::ConfigError;
 use crate::disk::DiskError;
-use crate::engine::BuildError;
+use crate::engine::{BuildError, EngineError, StepError};
 use crate::host::{AskError, CommandError, HostError, printable, printable_path};
 use crate::installer::InstallError;
 use crate::output::OutputError;
@@ -107,6 +107,21 @@ pub enum VerbError {
         #[source]
         source: Box<DiskError>,
     },
+    /// An image cannot be looked into.
+    #[error("cannot open the image {}", printable_path(path))]
+    Open {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<StepError>,
+    },
+    /// An image that a verb is to look at has not been built.
+    #[error("the image {} is not there: build it first", printable_path(path))]
+    NotBuilt {
+        /// The image.
+        path: PathBuf,
+    },
     /// Nothing on this host tells whose packages can be trusted.
     #[error(
         "the keyring {} that signs the distribution's packages is missing; install {package}, or put the \
@@ -155,9 +170,18 @@ impl VerbError {
         if let Self::Attach { source, .. } = self {
             return matches!(**source, DiskError::Cancelled);
         }
+        if let Self::Open { source, .. } = self {
+            return matches!(
+                **source,
+                StepError::Tree(TreeError::Cancelled)
+                    | StepError::Disk(DiskError::Cancelled)
+                    | StepError::Frame(EngineError::Host(HostError::Cancelled))
+            );
+        }
         matches!(
             self,
-            Self::Build(BuildError::Cancelled)
+            Self::Tree(TreeError::Cancelled)
+                | Self::Build(BuildError::Cancelled)
                 | Self::Host(HostError::Cancelled)
                 | Self::Command(CommandError::Cancelled)
                 | Self::Sign(OutputError::Cancelled)

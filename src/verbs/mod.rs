@@ -3,11 +3,15 @@
 pub mod all;
 pub mod boot;
 pub mod build;
+pub mod check;
 pub mod clean;
 mod completion;
+pub mod diff;
+pub mod doctor;
 mod error;
 pub mod exit;
 pub mod genkey;
+pub mod init;
 pub mod inputs;
 mod lacking;
 pub mod modes;
@@ -22,6 +26,7 @@ pub mod summary;
 pub mod terminal;
 mod timings;
 pub mod why;
+mod wrapped;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -81,6 +86,10 @@ fn run(invocation: &Invocation) -> u8 {
     };
     match invocation.verb {
         Verb::Summary => summary::run(invocation, &context),
+        Verb::Check => check::run(invocation, &context),
+        Verb::Diff => diff::run(invocation, &context),
+        Verb::Doctor => doctor::run(invocation, &context),
+        Verb::Init => init::run(invocation, &context),
         verb => with_config(verb, invocation, &context),
     }
 }

@@ -1,18 +1,19 @@
 //! Colours and signs, where the terminal and the user want them.
 
 use std::env;
+use std::io::{IsTerminal as _, stdout};
 
 /// How text is decorated.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Paint {
-    pub(super) colour: bool,
-    pub(super) unicode: bool,
+pub(crate) struct Paint {
+    pub(crate) colour: bool,
+    pub(crate) unicode: bool,
 }
 
 impl Paint {
     /// As the environment asks for: no colours with a non-empty `NO_COLOR`, signs beyond ASCII only
     /// in a UTF-8 locale.
-    pub(super) fn from_environment() -> Self {
+    pub(crate) fn from_environment() -> Self {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
             .iter()
             .filter_map(|name| env::var(name).ok())
@@ -25,6 +26,22 @@ impl Paint {
         }
     }
 
+    /// As the environment asks for, without colours where standard output is no terminal.
+    pub(crate) fn on_stdout() -> Self {
+        let asked = Self::from_environment();
+        Self {
+            colour: asked.colour && stdout().is_terminal(),
+            ..asked
+        }
+    }
+
+    /// Neither colours nor signs.
+    #[cfg(test)]
+    pub(crate) const PLAIN: Self = Self {
+        colour: false,
+        unicode: false,
+    };
+
     fn with(self, code: &str, text: &str) -> String {
         if self.colour && !text.is_empty() {
             format!("\x1b[{code}m{text}\x1b[0m")
@@ -33,28 +50,41 @@ impl Paint {
         }
     }
 
-    pub(super) fn dim(self, text: &str) -> String {
+    pub(crate) fn dim(self, text: &str) -> String {
         self.with("2", text)
     }
 
-    pub(super) fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.with("1", text)
     }
 
-    pub(super) fn warning(self, text: &str) -> String {
+    pub(crate) fn warning(self, text: &str) -> String {
         self.with("33", text)
     }
 
-    pub(super) fn done(self) -> String {
-        self.with("32", if self.unicode { "✓" } else { "+" })
+    pub(crate) fn good(self, text: &str) -> String {
+        self.with("32", text)
     }
 
-    pub(super) fn failed(self) -> String {
-        self.with("31", if self.unicode { "✗" } else { "x" })
+    pub(crate) fn bad(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    /// Between what was and what is.
+    pub(crate) fn arrow(self) -> &'static str {
+        if self.unicode { "→" } else { "->" }
+    }
+
+    pub(crate) fn done(self) -> String {
+        self.good(if self.unicode { "✓" } else { "+" })
+    }
+
+    pub(crate) fn failed(self) -> String {
+        self.bad(if self.unicode { "✗" } else { "x" })
     }
 
     /// What a spinner shows, in order; the last one when it stands still.
-    pub(super) fn spinner(self) -> &'static str {
+    pub(crate) fn spinner(self) -> &'static str {
         if self.unicode {
             "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "
         } else {
@@ -63,7 +93,7 @@ impl Paint {
     }
 
     /// Done, about to be done, to do.
-    pub(super) fn bar(self) -> &'static str {
+    pub(crate) fn bar(self) -> &'static str {
         if self.unicode { "━╸ " } else { "=> " }
     }
 }

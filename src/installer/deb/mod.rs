@@ -8,6 +8,7 @@
 mod add;
 mod ahead;
 mod archive;
+mod available;
 mod changes;
 mod checksums;
 mod claims;
@@ -45,7 +46,7 @@ use std::path::Path;
 
 use super::apt::{self, DPKG_STATUS};
 use super::mmdebstrap::remove;
-use super::{InstallError, Installer, Request, Site, version};
+use super::{InstallError, Installer, Request, Site, Unknown, version};
 use crate::host::{Command, Host};
 use crate::tree::Root;
 
@@ -111,6 +112,15 @@ impl Installer for Deb {
             resolve::update_command(&settings)?,
             resolve::install_command(&settings, &names)?,
         ])
+    }
+
+    fn unknown(
+        &self,
+        request: &Request,
+        site: &Site,
+        host: &Host,
+    ) -> Result<Option<Vec<Unknown>>, InstallError> {
+        available::unknown(request, site, host).map(Some)
     }
 
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {

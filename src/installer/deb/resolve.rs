@@ -60,6 +60,24 @@ pub(super) fn update(
     })
 }
 
+/// Brings the lists up to date unless that was done less than `age` ago, in whichever build.
+///
+/// # Errors
+/// As [`update`].
+pub(super) fn update_if_older(
+    age: Duration,
+    settings: &Settings,
+    request: &Request,
+    host: &Host,
+) -> Result<(), InstallError> {
+    let made = fs::metadata(settings.state.join(COMPLETE)).and_then(|mark| mark.modified());
+    let is_young = made.is_ok_and(|made| made.elapsed().is_ok_and(|elapsed| elapsed < age));
+    if is_young {
+        return Ok(());
+    }
+    update(settings, request, host)
+}
+
 fn fetch(settings: &Settings, request: &Request, host: &Host) -> Result<(), InstallError> {
     let mark = settings.state.join(COMPLETE);
     match run_patiently(host, &|| update_command(settings))? {

@@ -1,8 +1,8 @@
 //! `mkosi qemu`: the image in a virtual machine, its console on the caller's terminal.
 
 mod access;
-mod firmware;
-mod kvm;
+pub(super) mod firmware;
+pub(super) mod kvm;
 mod machine;
 
 use std::ffi::OsString;
@@ -122,7 +122,7 @@ fn note(text: &str) {
     terminal::complain(format_args!("note: {text}"));
 }
 
-fn program(architecture: &str) -> String {
+pub(super) fn program(architecture: &str) -> String {
     let name = match architecture {
         "i686" => "i386",
         "armv7l" => "arm",
