@@ -15,7 +15,6 @@ use std::sync::Arc;
 use installed::{Times, bookworm, differences};
 use mkosi::host::{Cancel, Host, HostRunner, Quiet};
 use mkosi::installer::{Deb, Installer as _, Site};
-use sha2::{Digest as _, Sha256};
 use support::{Project, assert_no_leaks, finish, inside, root, tool};
 
 /// Packages with diversions, alternatives, configuration files, users, triggers, set-user-ID files,

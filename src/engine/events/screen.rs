@@ -54,19 +54,17 @@ impl Screen {
         }
     }
 
-    fn add(&self, text: &str) -> io::Result<()> {
+    fn add(&self, text: &str) {
         if let Ok(mut pending) = self.pending.lock() {
             pending.push_str(text);
         }
-        Ok(())
     }
 
     /// Moves the cursor by `count` in the direction of this letter (ECMA-48: CUU, CUD, CUF, CUB).
-    fn go(&self, count: usize, direction: char) -> io::Result<()> {
-        if count == 0 {
-            return Ok(());
+    fn go(&self, count: usize, direction: char) {
+        if count > 0 {
+            self.add(&format!("\x1b[{count}{direction}"));
         }
-        self.add(&format!("\x1b[{count}{direction}"))
     }
 }
 
@@ -84,32 +82,39 @@ impl TermLike for Screen {
     }
 
     fn move_cursor_up(&self, lines: usize) -> io::Result<()> {
-        self.go(lines, 'A')
+        self.go(lines, 'A');
+        Ok(())
     }
 
     fn move_cursor_down(&self, lines: usize) -> io::Result<()> {
-        self.go(lines, 'B')
+        self.go(lines, 'B');
+        Ok(())
     }
 
     fn move_cursor_right(&self, columns: usize) -> io::Result<()> {
-        self.go(columns, 'C')
+        self.go(columns, 'C');
+        Ok(())
     }
 
     fn move_cursor_left(&self, columns: usize) -> io::Result<()> {
-        self.go(columns, 'D')
+        self.go(columns, 'D');
+        Ok(())
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {
-        self.add(text)?;
-        self.add("\n")
+        self.add(text);
+        self.add("\n");
+        Ok(())
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        self.add(text)
+        self.add(text);
+        Ok(())
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.add("\r\x1b[2K")
+        self.add("\r\x1b[2K");
+        Ok(())
     }
 
     fn flush(&self) -> io::Result<()> {

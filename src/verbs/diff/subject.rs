@@ -39,9 +39,8 @@ pub(super) fn two(invocation: &Invocation, context: &Context) -> Result<[PathBuf
 
 fn one(word: &OsStr, invocation: &Invocation, context: &Context) -> Result<PathBuf, VerbError> {
     let path = Path::new(word);
-    let missing = match path.metadata() {
-        Ok(_) => return Ok(path.to_owned()),
-        Err(error) => error,
+    let Err(missing) = path.metadata() else {
+        return Ok(path.to_owned());
     };
     let configs = configs(invocation, context);
     let named = configs.iter().find(|(name, config)| {
