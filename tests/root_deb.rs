@@ -36,13 +36,6 @@ fn project(release: &str, packages: &str, settings: &str) -> Project {
     let path = project.path().join("mkosi.default");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replacen("Release=bookworm\n", "", 1)).unwrap();
-    if release == "sid" {
-        // A mirror that lags behind, or a clock that is ahead, is no matter of what is compared here.
-        project.file(
-            "mkosi.skeleton/etc/apt/apt.conf.d/10-any-age",
-            "Acquire::Check-Valid-Until \"false\";\n",
-        );
-    }
     project
 }
 

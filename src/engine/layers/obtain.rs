@@ -157,7 +157,7 @@ impl Work<'_, '_> {
             }
             Found::Layer(held) => {
                 let age = human_duration(held.record.age());
-                (format!("cache hit, made {age} ago"), Some(held))
+                (format!("cache hit, {age} old"), Some(held))
             }
         })
     }
