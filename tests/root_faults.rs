@@ -178,14 +178,14 @@ fn everything(ready: &[Ready]) {
 }
 
 #[test]
-#[ignore = "every fault at every place takes half an hour"]
+#[ignore = "every fault at every place takes an hour"]
 fn root_faults_every_fault_at_every_place() {
     root();
     everything(&get_ready(&SHORT));
 }
 
 #[test]
-#[ignore = "every fault at every place takes half an hour"]
+#[ignore = "every fault at every place takes an hour"]
 fn root_faults_in_more_formats() {
     root();
     everything(&get_ready(&LONG));
