@@ -217,8 +217,17 @@ fn recover(ready: &Ready, directory: &Path, before: &Parts) -> Result<(), String
 
 /// How the output differs from that of a build in which nothing went wrong.
 fn is_output(ready: &Ready, directory: &Path) -> Option<String> {
-    let now = Parts::of(directory, Look::Content);
-    difference(&ready.reference.output, &now.output)
+    let mut now = Parts::of(directory, Look::Content).output;
+    let mut expected = ready.reference.output.clone();
+    if ready.scenario.name == "xfs" {
+        // The kernel fills it, and never twice in the same way: only the size can be compared.
+        for state in [&mut now, &mut expected] {
+            if let Some(text) = state.get_mut(Path::new("image")) {
+                text.truncate(text.rfind(' ').unwrap_or_default());
+            }
+        }
+    }
+    difference(&expected, &now)
 }
 
 /// Whether everything is as after a build in which nothing went wrong.
