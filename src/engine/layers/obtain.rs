@@ -180,7 +180,7 @@ impl Work<'_, '_> {
             // It was thought to be of use: all that makes it.
             self.progress.more_steps(layer.actions.len() + 1);
         }
-        let _lock = match Lock::acquire(&place, "mkosi build") {
+        let (_lock, waiting) = match Lock::acquire(&place, "mkosi build") {
             Err(HostError::Locked { .. }) => {
                 let name = identity.kind.name();
                 let step = self.progress.begin(&format!(
@@ -188,16 +188,18 @@ impl Work<'_, '_> {
                 ));
                 let host = self.host.clone().with_report(step.report());
                 let lock = Lock::wait(&place, "mkosi build", &host);
-                let lock = lock.map_err(EngineError::Host)?;
-                step.finish("");
-                lock
+                (lock.map_err(EngineError::Host)?, Some(step))
             }
-            other => other.map_err(EngineError::Host)?,
+            other => (other.map_err(EngineError::Host)?, None),
         };
         fail_point::reach("layer-locked", identity.kind.name())
             .map_err(EngineError::path("write", &place))?;
         // What is wrong with one that was there was said.
-        match self.look(identity, &Quiet)?.1 {
+        let (note, held) = self.look(identity, &Quiet)?;
+        if let Some(step) = waiting {
+            step.finish(&note);
+        }
+        match held {
             Some(held) => Ok((Ground::Kept(held), true)),
             None => Ok((self.make(layer, identity, lowers)?, false)),
         }
