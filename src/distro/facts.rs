@@ -94,6 +94,11 @@ pub trait Facts: Sync {
         }
     }
 
+    /// Whether a word among the packages is an option of the package manager that says what holds anyway.
+    fn is_in_force(&self, word: &str, with_docs: bool) -> bool {
+        self.has_rpm() && rpm_names::is_in_force(word, with_docs)
+    }
+
     /// As [`Facts::check_package`], for packages to remove or to leave out.
     ///
     /// # Errors

@@ -22,6 +22,16 @@ pub(super) fn removed(name: &str) -> Result<(), String> {
     check(name, "*_", "*?^")
 }
 
+/// Whether a word that projects give dnf among the packages is an option that says what holds anyway.
+/// Without documentation is how packages are installed unless `WithDocs=` says otherwise.
+pub(super) fn is_in_force(word: &str, with_docs: bool) -> bool {
+    match word {
+        "--setopt=tsflags=nodocs" | "--nodocs" => !with_docs,
+        "--assumeyes" | "--best" | "--setopt=install_weak_deps=False" => true,
+        _ => false,
+    }
+}
+
 fn check(name: &str, first: &str, more: &str) -> Result<(), String> {
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric() || first.contains(c));
     let fits = |c: char| c.is_ascii_alphanumeric() || "+-._:=~".contains(c) || more.contains(c);

@@ -66,6 +66,7 @@ fn development_request(
 ) -> Request {
     let mut excluded = config.build_packages.exclude().to_vec();
     let mut packages = config.build_packages.install().to_vec();
+    packages.retain(|word| !facts.is_in_force(word, config.with_docs));
     for (name, what) in named(&packages, &excluded) {
         check_name(facts, "BuildPackages", name, what, errors);
     }
@@ -98,6 +99,7 @@ fn base_request(
     }
     let excluded = config.packages.exclude().to_vec();
     let mut packages = config.packages.install().to_vec();
+    packages.retain(|word| !facts.is_in_force(word, config.with_docs));
     if config.base_packages != BasePackages::No {
         // A base image is a system already.
         if config.base_image.is_none() {
@@ -301,6 +303,24 @@ mod tests {
         ] {
             let refused = is_refused(&Debian, name, What::Installed);
             assert_eq!(refused, !good, "{name}");
+        }
+    }
+
+    #[test]
+    fn options_that_say_what_holds_anyway_are_no_packages() {
+        for (facts, word, with_docs, expected) in [
+            (
+                &Fedora as &dyn Facts,
+                "--setopt=tsflags=nodocs",
+                false,
+                true,
+            ),
+            (&Fedora, "--setopt=tsflags=nodocs", true, false),
+            (&Fedora, "--nogpgcheck", false, false),
+            (&Fedora, "bash", false, false),
+            (&Debian, "--setopt=tsflags=nodocs", false, false),
+        ] {
+            assert_eq!(facts.is_in_force(word, with_docs), expected, "{word}");
         }
     }
 
