@@ -208,11 +208,9 @@ fn hint(code: i32) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::config::values::Distribution;
-    use crate::host::{Cancel, Quiet, Recorder};
+    use crate::installer::testing::place;
 
     fn request(check_keys: bool) -> Request {
         Request {
@@ -236,24 +234,16 @@ mod tests {
 
     #[test]
     fn command_lines_are_complete() {
-        let directory = tempfile::tempdir().unwrap();
-        let site = Site {
-            root: directory.path().join("tree"),
-            scratch: directory.path().join("scratch"),
-        };
-        for path in [&site.root, &site.scratch] {
-            std::fs::create_dir(path).unwrap();
-        }
-        let recorder = Arc::new(Recorder::default());
-        let host = Host::new(recorder.clone(), Arc::new(Quiet), Cancel::default());
+        let place = place();
+        let (site, host, recorder) = (&place.site, &place.host, &place.recorder);
 
-        let error = Swupd.install(&request(true), &site, &host).unwrap_err();
+        let error = Swupd.install(&request(true), site, host).unwrap_err();
         assert!(error.to_string().contains("Swupd_Root.pem"), "{error}");
         assert!(recorder.lines().is_empty());
 
         let root = Root::open(&site.root).unwrap();
         root.write(CERTIFICATE, "certificate", 0o644).unwrap();
-        Swupd.install(&request(true), &site, &host).unwrap();
+        Swupd.install(&request(true), site, host).unwrap();
         let line = recorder.lines().pop().unwrap();
         assert!(
             line.ends_with(
@@ -266,17 +256,17 @@ mod tests {
         );
         assert_eq!(root.read(MIRRORS[0]).unwrap(), b"http://m/update");
 
-        Swupd.add(&request(false), &site, &host).unwrap();
+        Swupd.add(&request(false), site, host).unwrap();
         let line = recorder.lines().pop().unwrap();
         assert!(line.contains(" --nosigcheck "), "{line}");
         assert!(line.ends_with(" -- os-core editors"), "{line}");
 
         root.write("usr/share/clear/bundles/games", "", 0o644)
             .unwrap();
-        let error = Swupd.install(&request(true), &site, &host).unwrap_err();
+        let error = Swupd.install(&request(true), site, host).unwrap_err();
         assert!(error.to_string().contains("!games"), "{error}");
 
-        Swupd.remove(&["editors".to_owned()], &site, &host).unwrap();
+        Swupd.remove(&["editors".to_owned()], site, host).unwrap();
         let line = recorder.lines().pop().unwrap();
         assert!(
             line.contains("swupd bundle-remove --path=/run/mkosi/tree"),

@@ -7,11 +7,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use super::lacking::lacking;
+use super::outputs::{artifacts, existing_output, make_directories, unfit_output};
 use super::timings::{self, Notes};
 use super::{VerbError, exit, passphrase, plan_context, terminal};
 use crate::boot::check_pair;
 use crate::cli::{self, Globals};
-use crate::config::values::{Architecture, Format};
+use crate::config::values::Architecture;
 use crate::config::{self, Config, Context as ConfigContext};
 use crate::disk::Passphrase;
 use crate::engine::events::Shown;
@@ -20,11 +21,11 @@ use crate::engine::{
     self, Artifact, Build, Caching, Display, Durability, Progress, PublishOptions,
 };
 use crate::host::{
-    Host, HostError, Lock, adopt_architecture, calling_user, fail_point, is_btrfs, is_root,
-    namespace, printable_path, remove_contents, set_umask, signals,
+    Host, HostError, Lock, adopt_architecture, calling_user, fail_point, is_root, namespace,
+    printable_path, remove_contents, set_umask, signals,
 };
 use crate::installer::{self, Installer};
-use crate::output::{Artifacts, Signer, checksums};
+use crate::output::{Artifacts, Signer};
 use crate::plan::{self, Context, Plan};
 
 /// Builds the image of a configuration. The exit status is that of the program.
@@ -196,26 +197,6 @@ fn begun() -> SystemTime {
     *BEGUN.get_or_init(SystemTime::now)
 }
 
-/// An output that is in the way, the image before any other.
-fn existing_output(config: &Config, plan: Option<&Plan>, names: &Artifacts) -> Option<VerbError> {
-    if config.force.replaces_output() {
-        return None;
-    }
-    let mut outputs = Vec::new();
-    if plan.is_none_or(Plan::makes_image) {
-        outputs.push(names.image().to_owned());
-    }
-    outputs.extend(plan.into_iter().flat_map(|plan| plan.outputs(names)));
-    if plan.is_some_and(Plan::has_ssh_key) && !names.ssh_key().exists() {
-        // A key that is there is used; half of one is in the way.
-        outputs.push(names.ssh_public_key());
-    }
-    outputs
-        .into_iter()
-        .find(|path| fs::symlink_metadata(path).is_ok())
-        .map(|path| VerbError::Exists { path })
-}
-
 /// Who signs: with the keys of the person who called.
 pub(super) fn signer(config: &Config, context: &ConfigContext) -> Signer {
     let path = |name: &str| {
@@ -237,22 +218,6 @@ pub(super) fn signer(config: &Config, context: &ConfigContext) -> Signer {
     )
 }
 
-/// An output directory that cannot hold a subvolume.
-fn unfit_output(config: &Config, names: &Artifacts) -> Option<VerbError> {
-    if config.format != Format::Subvolume {
-        return None;
-    }
-    // What is not there yet will be on the file system of what is.
-    let directory = names.directory().ancestors().find(|path| path.exists())?;
-    match is_btrfs(directory) {
-        Ok(true) => None,
-        Ok(false) => Some(VerbError::NotBtrfs {
-            path: names.directory().to_owned(),
-        }),
-        Err(error) => Some(VerbError::Host(error)),
-    }
-}
-
 /// Builds in a namespace of its own, so that nothing outlives this process.
 fn start(config: &Config, prepared: &Prepared, globals: &Globals) -> u8 {
     set_umask();
@@ -268,50 +233,6 @@ fn start(config: &Config, prepared: &Prepared, globals: &Globals) -> u8 {
             exit::FAILED
         }
     }
-}
-
-/// Makes the output directory and the package cache, for the calling user.
-fn make_directories(
-    config: &Config,
-    names: &Artifacts,
-    owner: Option<(u32, u32)>,
-) -> Result<(), VerbError> {
-    let of_scripts = [
-        &config.build_directory,
-        &config.install_directory,
-        &config.include_directory,
-    ];
-    let of_scripts = of_scripts
-        .into_iter()
-        .filter(|_| config.build_script.is_some());
-    let wanted = [&config.cache, &config.workspace_directory]
-        .into_iter()
-        .chain(of_scripts)
-        .filter_map(Option::as_deref);
-    let wanted = std::iter::once(names.directory()).chain(wanted);
-    for path in wanted {
-        make_owned(path, owner).map_err(|source| VerbError::Directory {
-            path: path.to_owned(),
-            source,
-        })?;
-    }
-    Ok(())
-}
-
-fn make_owned(path: &Path, owner: Option<(u32, u32)>) -> std::io::Result<()> {
-    let mut missing = Vec::new();
-    let mut next = Some(path);
-    while let Some(directory) = next.filter(|d| !d.exists()) {
-        missing.push(directory.to_owned());
-        next = directory.parent();
-    }
-    for directory in missing.iter().rev() {
-        fs::create_dir(directory)?;
-        if let Some((uid, gid)) = owner {
-            std::os::unix::fs::lchown(directory, Some(uid), Some(gid))?;
-        }
-    }
-    Ok(())
 }
 
 /// The build itself, in its namespace, and what is said of it.
@@ -508,24 +429,4 @@ fn how_to_run(config: &Config) {
 fn image_name(path: &Path) -> String {
     path.file_name()
         .map_or_else(|| "image".into(), |n| n.to_string_lossy().into_owned())
-}
-
-/// The artifacts that a configuration's build may have left, without files that are its inputs, and
-/// without checksums of other images in the same directory.
-///
-/// # Errors
-/// When the checksums cannot be read.
-pub fn artifacts(config: &Config) -> Result<Vec<PathBuf>, VerbError> {
-    let names = Artifacts::new(&config.output);
-    let mut paths = names.all();
-    let sums = names.checksums();
-    let ours = checksums::cover(&sums, &paths).map_err(|source| VerbError::File {
-        path: sums.clone(),
-        source,
-    })?;
-    paths.retain(|path| {
-        let of_others = !ours && (*path == sums || *path == names.signature());
-        !of_others && config.nspawn_settings.as_ref() != Some(path)
-    });
-    Ok(paths)
 }

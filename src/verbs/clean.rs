@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{VerbError, build, exit, terminal};
+use super::{VerbError, exit, outputs, terminal};
 use crate::config::Config;
 use crate::engine::layers::{self, Store};
 use crate::engine::{BuildError, initrds, sweep};
@@ -33,7 +33,7 @@ fn clean(config: &Config) -> Result<(), VerbError> {
     if directory.is_dir() {
         let _lock = Lock::acquire(&config.output, "mkosi clean").map_err(VerbError::Host)?;
         sweep(directory, &terminal::Warnings);
-        for path in build::artifacts(config)? {
+        for path in outputs::artifacts(config)? {
             if fs::symlink_metadata(&path).is_ok() {
                 told(&path, remove(&path))?;
             }

@@ -15,6 +15,7 @@ pub mod init;
 pub mod inputs;
 mod lacking;
 pub mod modes;
+mod outputs;
 mod passphrase;
 pub mod plan;
 mod plan_context;
