@@ -3,7 +3,6 @@
 use super::Config;
 use super::error::{Findings, Warning};
 use super::message::Excerpt;
-use super::resolve::quoted;
 use super::values::{Architecture, BootProtocol, Encrypt, Format, SourceTransfer};
 
 /// Reports settings that cannot be combined, and those that are dangerous.
@@ -12,36 +11,36 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     if format == Format::Custom && !config.project.imgbuild().is_some_and(|i| i.custom) {
         found.conflict(format!(
             "{} is for an IMGBUILD with the functions setup and cleanup",
-            quoted(config, "Format")
+            config.origins.quoted("Format")
         ));
     }
     if config.bootable && !format.is_disk() {
         found.conflict(format!(
             "{} needs a disk image: Format={format} has no partition for a boot loader",
-            quoted(config, "Bootable")
+            config.origins.quoted("Bootable")
         ));
     }
     if config.verity && !format.is_disk() {
         found.conflict(format!(
             "{} needs a disk image: Format={format} has no partition for the hash tree",
-            quoted(config, "Verity")
+            config.origins.quoted("Verity")
         ));
     }
     if config.encrypt.is_some() && !format.is_disk() {
         found.conflict(format!(
             "{} needs a disk image: Format={format} has no partitions to encrypt",
-            quoted(config, "Encrypt")
+            config.origins.quoted("Encrypt")
         ));
     } else if config.encrypt == Some(Encrypt::All) && config.verity {
         found.conflict(format!(
             "{} and {} cannot be combined: a verified root partition is not encrypted; Encrypt=data can be combined",
-            quoted(config, "Encrypt"),
-            quoted(config, "Verity")
+            config.origins.quoted("Encrypt"),
+            config.origins.quoted("Verity")
         ));
     } else if config.encrypt == Some(Encrypt::Data) && format.is_btrfs() {
         found.conflict(format!(
             "{} cannot be combined with Format={format}: home and srv are subvolumes of its root partition; use Encrypt=all",
-            quoted(config, "Encrypt")
+            config.origins.quoted("Encrypt")
         ));
     } else if config.encrypt == Some(Encrypt::Data)
         && config.home_size.is_none()
@@ -49,7 +48,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     {
         found.warn(Warning(format!(
             "{} encrypts nothing without HomeSize or SrvSize",
-            quoted(config, "Encrypt")
+            config.origins.quoted("Encrypt")
         )));
     }
     if format == Format::GptBtrfs {
@@ -61,7 +60,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
                 found.warn(Warning(format!(
                     "{} has no effect with Format={format}: {directory} is a subvolume of the root partition and \
                      shares its room, which RootSize sets",
-                    quoted(config, setting)
+                    config.origins.quoted(setting)
                 )));
             }
         }
@@ -69,8 +68,8 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     if config.minimize && config.root_size.is_some() && format.has_root_size() {
         found.warn(Warning(format!(
             "{} does not count: {} makes the root partition as small as its files allow",
-            quoted(config, "RootSize"),
-            quoted(config, "Minimize")
+            config.origins.quoted("RootSize"),
+            config.origins.quoted("Minimize")
         )));
     }
     base_image(config, found);
@@ -81,7 +80,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     if config.bootable && config.boot_protocols.contains(&BootProtocol::Bios) && !pc {
         found.conflict(format!(
             "{}: Architecture={} has no BIOS",
-            quoted(config, "BootProtocols"),
+            config.origins.quoted("BootProtocols"),
             config.architecture
         ));
     }
@@ -91,7 +90,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     if config.source_file_transfer_final == Some(SourceTransfer::Mount) {
         found.conflict(format!(
             "{}: what is only mounted is not in the image; copy-all copies every file",
-            quoted(config, "SourceFileTransferFinal")
+            config.origins.quoted("SourceFileTransferFinal")
         ));
     }
     if config.skip_final_phase
@@ -101,20 +100,20 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     {
         found.warn(Warning(format!(
             "{} keeps nothing of what the build script makes without InstallDirectory or BuildDirectory",
-            quoted(config, "SkipFinalPhase")
+            config.origins.quoted("SkipFinalPhase")
         )));
     }
     if config.bootable && config.secure_boot && !config.with_unified_kernel_images {
         found.warn(Warning(format!(
             "{} leaves the initrd and the command line unsigned: Secure Boot checks them only inside of a \
              unified kernel image",
-            quoted(config, "WithUnifiedKernelImages")
+            config.origins.quoted("WithUnifiedKernelImages")
         )));
     }
     if !config.repository_key_check {
         found.warn(Warning(format!(
             "{}: SIGNATURES OF PACKAGES ARE NOT CHECKED. Whoever controls the network or a mirror controls the image",
-            quoted(config, "RepositoryKeyCheck")
+            config.origins.quoted("RepositoryKeyCheck")
         )));
     }
 }
@@ -128,14 +127,14 @@ fn base_image(config: &Config, found: &mut Findings) {
         found.conflict(format!(
             "{} and {} cannot be combined: the output holds only what differs from the base image, \
              and that does not boot by itself",
-            quoted(config, "Bootable"),
-            quoted(config, "BaseImage")
+            config.origins.quoted("Bootable"),
+            config.origins.quoted("BaseImage")
         ));
     }
     if config.output.starts_with(base) || base.starts_with(&config.output) {
         found.conflict(format!(
             "{} is in the way of the output {}: a base image is never written to",
-            quoted(config, "BaseImage"),
+            config.origins.quoted("BaseImage"),
             Excerpt(&config.output.to_string_lossy())
         ));
     }

@@ -3,7 +3,6 @@
 use super::Config;
 use super::error::{Findings, Warning};
 use super::origin::Origin;
-use super::resolve::{imply, is_explicit, quoted};
 use super::values::{CompressOutput, Compression, Format};
 
 /// Of two settings that say the same thing, the one that counts: the only one that is set, or the
@@ -15,7 +14,7 @@ fn stronger(config: &Config, a: &'static str, b: &'static str) -> Option<&'stati
             Some(Origin::CommandLine(_))
         )
     };
-    match (is_explicit(config, a), is_explicit(config, b)) {
+    match (config.origins.is_explicit(a), config.origins.is_explicit(b)) {
         (true, false) => Some(a),
         (false, true) => Some(b),
         (true, true) if on_command_line(a) && !on_command_line(b) => Some(a),
@@ -25,7 +24,7 @@ fn stronger(config: &Config, a: &'static str, b: &'static str) -> Option<&'stati
 }
 
 fn contradiction(config: &Config, a: &str, b: &str, found: &mut Findings) {
-    let (a, b) = (quoted(config, a), quoted(config, b));
+    let (a, b) = (config.origins.quoted(a), config.origins.quoted(b));
     found.conflict(format!(
         "{a} and {b} contradict each other; keep one of them"
     ));
@@ -39,7 +38,7 @@ pub(super) fn of_output(config: &mut Config, found: &mut Findings) {
     let (chosen, by) = match stronger(config, XZ, OUTPUT) {
         Some(XZ) => (by_xz, XZ),
         Some(_) => (config.compress_output, OUTPUT),
-        None if is_explicit(config, XZ) => {
+        None if config.origins.is_explicit(XZ) => {
             if config.xz != (config.compress_output == Some(CompressOutput::Xz)) {
                 contradiction(config, XZ, OUTPUT, found);
             }
@@ -49,14 +48,14 @@ pub(super) fn of_output(config: &mut Config, found: &mut Findings) {
         None => return,
     };
     let chosen = if config.format.is_tree() && chosen.is_some() {
-        let (by, format) = (quoted(config, by), config.format);
+        let (by, format) = (config.origins.quoted(by), config.format);
         found.warn(Warning(format!("{by} has no effect with Format={format}")));
         None
     } else {
         chosen
     };
     for other in [XZ, OUTPUT].into_iter().filter(|other| *other != by) {
-        imply(config, other, by);
+        config.origins.imply(other, by);
     }
     config.xz = chosen == Some(CompressOutput::Xz);
     config.compress_output = chosen;
@@ -69,11 +68,11 @@ pub(super) fn within(config: &mut Config, found: &mut Findings) {
     match stronger(config, COMPRESS, FS) {
         Some(COMPRESS) => {
             config.compress_fs = config.compress;
-            imply(config, FS, COMPRESS);
+            config.origins.imply(FS, COMPRESS);
         }
         Some(_) => {
             config.compress = config.compress_fs;
-            imply(config, COMPRESS, FS);
+            config.origins.imply(COMPRESS, FS);
         }
         None if config.compress != config.compress_fs => contradiction(config, COMPRESS, FS, found),
         None => {}
@@ -84,7 +83,7 @@ pub(super) fn within(config: &mut Config, found: &mut Findings) {
     let known = [Compression::Zlib, Compression::Lzo, Compression::Zstd];
     let algorithm = !matches!(config.compress, Compression::Off | Compression::On);
     if algorithm && !known.contains(&config.compress) {
-        let by = if is_explicit(config, COMPRESS) {
+        let by = if config.origins.is_explicit(COMPRESS) {
             COMPRESS
         } else {
             FS
@@ -92,7 +91,7 @@ pub(super) fn within(config: &mut Config, found: &mut Findings) {
         let names: Vec<_> = known.iter().map(|algorithm| algorithm.as_str()).collect();
         found.conflict(format!(
             "{}: btrfs cannot compress with it; it knows {}",
-            quoted(config, by),
+            config.origins.quoted(by),
             names.join(", ")
         ));
     }

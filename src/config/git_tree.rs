@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::error::ConfigError;
-use super::resolve::quoted;
 use super::values::SourceTransfer;
 use super::{Config, SETTINGS};
 
@@ -35,7 +34,7 @@ pub(super) fn missing(config: &Config) -> Vec<ConfigError> {
             ConfigError::Conflict(format!(
                 "{}: BuildSources is not in a git working tree, so git cannot tell which files are \
                  sources; {name}=copy-all copies every file",
-                quoted(config, name)
+                config.origins.quoted(name)
             ))
         })
         .collect()

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::message::Escaped;
+use super::message::{Escaped, Excerpt};
 
 /// Where a setting's value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,5 +83,25 @@ impl Origins {
     #[must_use]
     pub fn is_explicit(&self, setting: &str) -> bool {
         self.of(setting).iter().any(Origin::is_explicit)
+    }
+
+    /// What the user wrote for a setting, with where: `Output=x (mkosi.default:3)`.
+    pub(crate) fn quoted(&self, setting: &str) -> String {
+        let text = self.trace(setting).and_then(|trace| trace.text.as_deref());
+        match (text, self.of(setting).first()) {
+            (Some(text), Some(origin)) if origin.is_explicit() => {
+                format!("{setting}={} ({origin})", Excerpt(text))
+            }
+            (_, Some(origin)) => format!("{setting} ({origin})"),
+            _ => setting.to_owned(),
+        }
+    }
+
+    /// Notes that a setting has its value because of another one.
+    pub(crate) fn imply(&mut self, setting: &str, by: &str) {
+        if let Some(trace) = self.trace_mut(setting) {
+            trace.origins = vec![Origin::Implied(by.to_owned())];
+            trace.text = None;
+        }
     }
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Findings, Warning};
 use super::origin::Trace;
-use super::resolve::{is_explicit, quoted};
 use super::values::{CompressOutput, Format};
 use super::{Config, Context};
 
@@ -21,16 +20,18 @@ pub(super) fn settle(config: &mut Config, context: &Context, found: &mut Finding
             let last = Path::new(plain).file_name();
             let says_directory = text.ends_with('/') && !config.format.is_tree();
             if last.is_none() || says_directory || plain.ends_with("/.") {
-                let asked = quoted(config, "Output");
+                let asked = config.origins.quoted("Output");
                 found.conflict(format!(
                     "{asked}: expected the name of a file; OutputDirectory says in which directory it is"
                 ));
                 return;
             }
             if plain.contains('/') {
-                if is_explicit(config, "OutputDirectory") {
-                    let (output, dir) =
-                        (quoted(config, "Output"), quoted(config, "OutputDirectory"));
+                if config.origins.is_explicit("OutputDirectory") {
+                    let (output, dir) = (
+                        config.origins.quoted("Output"),
+                        config.origins.quoted("OutputDirectory"),
+                    );
                     found.warn(Warning(format!(
                         "{dir} does not count, since {output} has a slash"
                     )));
@@ -92,7 +93,7 @@ fn misleading_suffix(config: &Config, found: &mut Findings) {
             .map_or("not compressed".into(), |c| format!("compressed with {c}"));
         found.warn(Warning(format!(
             "{}: the image is {is}; CompressOutput={promised} would fit the name",
-            quoted(config, "Output")
+            config.origins.quoted("Output")
         )));
     }
 }

@@ -40,30 +40,6 @@ pub(super) fn resolve(config: &mut Config, context: &Context, found: &mut Findin
     no_effect(config, found);
 }
 
-/// What the user wrote for a setting, with where: `Output=x (mkosi.default:3)`.
-pub(super) fn quoted(config: &Config, setting: &str) -> String {
-    let trace = config.origins.trace(setting);
-    let text = trace.and_then(|trace| trace.text.as_deref());
-    match (text, config.origins.of(setting).first()) {
-        (Some(text), Some(origin)) if origin.is_explicit() => {
-            format!("{setting}={} ({origin})", Excerpt(text))
-        }
-        (_, Some(origin)) => format!("{setting} ({origin})"),
-        _ => setting.to_owned(),
-    }
-}
-
-pub(super) fn imply(config: &mut Config, setting: &str, by: &str) {
-    if let Some(trace) = config.origins.trace_mut(setting) {
-        trace.origins = vec![Origin::Implied(by.to_owned())];
-        trace.text = None;
-    }
-}
-
-pub(super) fn is_explicit(config: &Config, setting: &str) -> bool {
-    config.origins.is_explicit(setting)
-}
-
 fn implied(config: &mut Config, found: &mut Findings) {
     let by = if config.format.is_squashfs() {
         Some(format!("Format={}", config.format))
@@ -73,24 +49,24 @@ fn implied(config: &mut Config, found: &mut Findings) {
         None
     };
     if let Some(by) = by.filter(|_| !config.read_only) {
-        if is_explicit(config, "ReadOnly") {
-            let asked = quoted(config, "ReadOnly");
+        if config.origins.is_explicit("ReadOnly") {
+            let asked = config.origins.quoted("ReadOnly");
             found.warn(Warning(format!(
                 "{asked} does not count: {by} makes the root file system read-only"
             )));
         }
         config.read_only = true;
-        imply(config, "ReadOnly", &by);
+        config.origins.imply("ReadOnly", &by);
     }
     if config.sign && !config.checksum {
-        if is_explicit(config, "CheckSum") {
-            let asked = quoted(config, "CheckSum");
+        if config.origins.is_explicit("CheckSum") {
+            let asked = config.origins.quoted("CheckSum");
             found.warn(Warning(format!(
                 "{asked} does not count: Sign signs the check sums"
             )));
         }
         config.checksum = true;
-        imply(config, "CheckSum", "Sign");
+        config.origins.imply("CheckSum", "Sign");
     }
 }
 
@@ -113,7 +89,7 @@ fn password(config: &mut Config) {
         config.password = Some(hash);
         if !config.password_is_hashed {
             config.password_is_hashed = true;
-            imply(config, "PasswordIsHashed", "Password");
+            config.origins.imply("PasswordIsHashed", "Password");
         }
     }
 }
@@ -121,8 +97,8 @@ fn password(config: &mut Config) {
 /// Makes paths of repositories absolute.
 fn locations(config: &mut Config, context: &Context, found: &mut Findings) {
     for setting in ["Mirror", "LocalMirror"] {
-        let explicit = is_explicit(config, setting);
-        let asked = quoted(config, setting);
+        let explicit = config.origins.is_explicit(setting);
+        let asked = config.origins.quoted(setting);
         let location = if setting == "Mirror" {
             &mut config.mirror
         } else {
@@ -158,7 +134,7 @@ fn no_effect(config: &Config, found: &mut Findings) {
             .origins
             .trace(row.spec.name)
             .is_some_and(|trace| trace.differs)
-            && is_explicit(config, row.spec.name);
+            && config.origins.is_explicit(row.spec.name);
         if asked && !what.is_empty() && !condition(config) {
             let origin = &config.origins.of(row.spec.name)[0];
             found.warn(Warning::at(
