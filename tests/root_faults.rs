@@ -95,6 +95,13 @@ fn try_all(cells: &[Cell<'_>]) {
         table.push('\n');
     }
     println!("{table}");
+    let outcomes = results.values().flat_map(BTreeMap::values);
+    let wrongs = outcomes.filter(|outcome| outcome.is_err()).count();
+    println!(
+        "{} faults, {wrongs} wrong, in {:.0?}",
+        cells.len(),
+        begun.elapsed()
+    );
     assert!(wrong.is_empty(), "{wrong}");
 }
 
@@ -160,33 +167,59 @@ fn root_faults_at_every_place() {
     try_all(&cells);
 }
 
-fn everything(ready: &[Ready]) {
-    let cells: Vec<_> = ready
+/// Every fault at every place of one scenario.
+fn everything(name: &str) {
+    root();
+    let scenario = SHORT
         .iter()
-        .flat_map(|ready| {
-            places(ready).into_iter().flat_map(move |(place, about)| {
-                FAULTS.into_iter().map(move |fault| Cell {
+        .chain(&LONG)
+        .find(|scenario| scenario.name == name);
+    let ready = Ready::new(scenario.unwrap());
+    let cells: Vec<_> = places(&ready)
+        .into_iter()
+        .flat_map(|(place, about)| {
+            FAULTS.into_iter().map({
+                let ready = &ready;
+                move |fault| Cell {
                     ready,
                     place: place.clone(),
                     about,
                     fault,
-                })
+                }
             })
         })
         .collect();
     try_all(&cells);
 }
 
-#[test]
-#[ignore = "every fault at every place takes an hour"]
-fn root_faults_every_fault_at_every_place() {
-    root();
-    everything(&get_ready(&SHORT));
+/// A test for each scenario, so that one can be repeated without the others.
+macro_rules! every_fault {
+    ($($test:ident: $name:literal,)*) => {
+        $(
+            #[test]
+            #[ignore = "every fault at every place takes minutes"]
+            fn $test() {
+                everything($name);
+            }
+        )*
+
+        #[test]
+        fn every_scenario_has_its_test() {
+            let names: Vec<_> = SHORT.iter().chain(&LONG).map(|scenario| scenario.name).collect();
+            assert_eq!(names, [$($name),*]);
+        }
+    };
 }
 
-#[test]
-#[ignore = "every fault at every place takes an hour"]
-fn root_faults_in_more_formats() {
-    root();
-    everything(&get_ready(&LONG));
+every_fault! {
+    root_faults_every_fault_new: "new",
+    root_faults_every_fault_again: "again",
+    root_faults_every_fault_anew: "anew",
+    root_faults_every_fault_disk: "disk",
+    root_faults_every_fault_xfs: "xfs",
+    root_faults_every_fault_luks: "luks",
+    root_faults_every_fault_boot: "boot",
+    root_faults_every_fault_btrfs: "btrfs",
+    root_faults_every_fault_squashfs: "squashfs",
+    root_faults_every_fault_mount: "mount",
 }

@@ -143,6 +143,15 @@ pub enum BootError {
         /// The file.
         path: PathBuf,
     },
+    /// What a certificate is could not be found out.
+    #[error("cannot look at {}", printable_path(path))]
+    Unseen {
+        /// The file.
+        path: PathBuf,
+        /// Why openssl did not run.
+        #[source]
+        source: CommandError,
+    },
     /// A firmware's variable store is not what it should be.
     #[error(
         "{} is no variable store of UEFI firmware: {what}",
@@ -181,6 +190,19 @@ impl BootError {
             doing,
             path,
             source,
+        }
+    }
+
+    /// For `map_err`: what openssl's refusal of the file `path` means. That openssl could not be run says
+    /// nothing of the file.
+    pub(super) fn refused(
+        path: &Path,
+        refusal: impl FnOnce(PathBuf) -> Self,
+    ) -> impl FnOnce(CommandError) -> Self {
+        let path = path.to_owned();
+        move |source| match source {
+            CommandError::Failed { code: Some(_), .. } => refusal(path),
+            source => Self::Unseen { path, source },
         }
     }
 

@@ -119,6 +119,7 @@ impl Grub {
         ];
         let arguments = arguments.into_iter().chain(LINKED.map(str::to_owned));
         let command = Container::new(tree)
+            .walled()
             .read_only(true)
             .bind(&work, Path::new(INSIDE))
             .command(format!("/{program}"), arguments);

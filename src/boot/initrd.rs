@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::cpio;
 use super::{BootError, Kernel};
-use crate::host::{Command, Container, Host};
+use crate::host::{Command, Container, Host, fail_point};
 use crate::tree::Root;
 
 /// Where the container has a directory of this build.
@@ -138,6 +138,10 @@ pub fn make(
     let directory = output.with_extension("work");
     fs::create_dir(&directory).map_err(BootError::io("create", &directory))?;
     let made = run(tree, &root, kernel, wanted, &directory, host)
+        .and_then(|()| {
+            fail_point::reach("initrd-made", &kernel.release)
+                .map_err(BootError::io("read", &directory))
+        })
         .and_then(|()| pack(&directory.join("initrd"), kernel, output));
     crate::host::remove(&directory)
         .map_err(|error| BootError::io("remove", &directory)(std::io::Error::other(error)))?;
@@ -190,6 +194,7 @@ fn pack(raw: &Path, kernel: &Kernel, output: &Path) -> Result<Vec<PathBuf>, Boot
     let write = || {
         let mut file = File::create_new(output)?;
         file.write_all(plain)?;
+        fail_point::reach("initrd-begun", &kernel.release)?;
         if kernel.zstd {
             let mut encoder = zstd::Encoder::new(&mut file, ZSTD_LEVEL)?;
             encoder.include_checksum(true)?;

@@ -27,9 +27,8 @@ pub fn check_pair(with: &SigningKey, host: &Host) -> Result<(), BootError> {
     let of_certificate = Command::new(keys::TOOL)
         .args(["x509", "-noout", "-pubkey", "-in"])
         .arg(&with.certificate);
-    let of_certificate = printed(of_certificate, host, |_| BootError::NoCertificate {
-        path: with.certificate.clone(),
-    })?;
+    let none = BootError::refused(&with.certificate, |path| BootError::NoCertificate { path });
+    let of_certificate = printed(of_certificate, host, none)?;
     // Should it want a passphrase all the same, it is not to ask for one.
     let of_key = Command::new(keys::TOOL)
         .args(["pkey", "-pubout", "-passin", "pass:", "-in"])
@@ -47,10 +46,8 @@ pub fn check_pair(with: &SigningKey, host: &Host) -> Result<(), BootError> {
     let valid = Command::new(keys::TOOL)
         .args(["x509", "-noout", "-checkend", "0", "-in"])
         .arg(&with.certificate);
-    host.run(valid)
-        .map_err(BootError::command(|_| BootError::Expired {
-            path: with.certificate.clone(),
-        }))?;
+    let expired = BootError::refused(&with.certificate, |path| BootError::Expired { path });
+    host.run(valid).map_err(BootError::command(expired))?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{BootError, keys};
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, fail_point};
 
 /// Signs with the time of now.
 const AT_ANY_TIME: &str = "sbsign";
@@ -65,7 +65,9 @@ pub fn sign(
             key: with.key.clone(),
             source,
         }))?;
-    fs::rename(&signed, program).map_err(BootError::io("put in place", program))
+    fail_point::reach("program-signed", "")
+        .and_then(|()| fs::rename(&signed, program))
+        .map_err(BootError::io("put in place", program))
 }
 
 fn command(program: &Path, signed: &Path, with: &SigningKey, at: Option<u64>) -> Command {

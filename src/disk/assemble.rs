@@ -112,6 +112,7 @@ pub fn assemble(spec: &DiskSpec, site: &Site<'_>, host: &Host) -> Result<Assembl
     }
     for partition in last {
         fill(partition, &layout)?;
+        reach("partition-filled", partition.kind.short_name())?;
     }
     reach("table-unwritten", "")?;
     gpt::write(&image, &layout, spec.seed.disk()).map_err(DiskError::io("write", output))?;

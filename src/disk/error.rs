@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::verity::VerityError;
 use super::{LUKS_HEADER, LayoutError, PartitionKind, size_text};
-use crate::host::{CommandError, HostError, printable_path};
+use crate::host::{CommandError, FullDisk, HostError, printable_path};
 use crate::tree::TreeError;
 
 /// Why there is no disk image.
@@ -145,13 +145,8 @@ pub enum DiskError {
         source: VerityError,
     },
     /// The disk that holds the image is full.
-    #[error(
-        "no space is left where {path} is written; free some, or choose another OutputDirectory="
-    )]
-    HostFull {
-        /// The image.
-        path: PathBuf,
-    },
+    #[error("{0}; free some, or choose another OutputDirectory= or WorkspaceDirectory=")]
+    HostFull(FullDisk),
     /// A program failed.
     #[error("cannot {doing}")]
     Command {
@@ -271,7 +266,9 @@ impl DiskError {
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::HostFull { path },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::HostFull(FullDisk::of(&path))
+            }
             _ => Self::Io {
                 doing,
                 path,

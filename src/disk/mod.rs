@@ -13,6 +13,7 @@ mod extents;
 pub mod fat;
 mod file_system;
 pub mod gpt;
+mod host_room;
 mod identity;
 mod kind;
 pub mod layout;

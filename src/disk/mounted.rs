@@ -3,18 +3,14 @@
 //! The mount lives in the build's mount namespace, and the loop device goes when nobody has it open:
 //! a build that is killed leaves neither.
 
-use std::error::Error;
 use std::fs::{self, File};
-use std::io;
 use std::path::Path;
 
 use super::file_system::{Place, Volume};
+use super::host_room::{full_below, is_full};
 use super::{DiskError, sparse};
 use crate::host::{CommandError, Host, HostError, LoopDevice, LoopOptions, Mount};
 use crate::tree::{CopyOptions, Root, TreeError, copy_tree};
-
-/// With less than this many bytes left, a disk counts as full.
-const FULL: u64 = 1 << 20;
 
 /// Shows `place` as a block device.
 pub(super) fn attach(place: &Place<'_>, name: &'static str) -> Result<LoopDevice, DiskError> {
@@ -35,6 +31,7 @@ pub(super) fn with<T>(
     device: &LoopDevice,
     name: &'static str,
     options: &str,
+    place: &Place<'_>,
     volume: &Volume<'_>,
     work: impl FnOnce(&Path) -> Result<T, DiskError>,
 ) -> Result<T, DiskError> {
@@ -43,11 +40,17 @@ pub(super) fn with<T>(
         .join(format!("mount-{}", volume.kind.short_name()));
     fs::create_dir(&target).map_err(DiskError::io("create", &target))?;
     let result = mount(device, name, options, &target).and_then(|mount| {
-        let value = work(&target)?;
-        // Unmounting alone would not tell that something could not be written.
-        File::open(&target)
-            .and_then(|directory| Ok(rustix::fs::syncfs(directory)?))
-            .map_err(DiskError::io("write everything to", &target))?;
+        let filled = || {
+            let value = work(&target)?;
+            // Unmounting alone would not tell that something could not be written.
+            File::open(&target)
+                .and_then(|directory| Ok(rustix::fs::syncfs(directory)?))
+                .map_err(DiskError::io("write everything to", &target))?;
+            Ok(value)
+        };
+        // Only now the file system can be asked whether it is the one that is full.
+        let value =
+            filled().map_err(|error| full_below(&error, place, Some(&target)).unwrap_or(error))?;
         mount.unmount()?;
         Ok(value)
     });
@@ -98,11 +101,13 @@ pub(super) fn explain(
     if let DiskError::Tree(TreeError::Cancelled) | DiskError::Host(HostError::Cancelled) = &error {
         return DiskError::Cancelled;
     }
-    // A write that the disk below refuses is an I/O error above.
-    if host_is_full(place.file) {
-        return DiskError::HostFull {
-            path: place.file.to_owned(),
-        };
+    if let DiskError::HostFull(disk) = &error {
+        if disk.is_of(place.file) {
+            return error;
+        }
+    }
+    if let Some(error) = full_below(&error, place, None) {
+        return error;
     }
     if is_full(&error) {
         let needed = needed.max(place.size);
@@ -114,26 +119,6 @@ pub(super) fn explain(
         };
     }
     error
-}
-
-/// Whether a file system without room is the reason of an error.
-pub(super) fn is_full(error: &DiskError) -> bool {
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            if io.kind() == io::ErrorKind::StorageFull {
-                return true;
-            }
-        }
-        next = error.source();
-    }
-    matches!(error, DiskError::HostFull { .. })
-}
-
-fn host_is_full(file: &Path) -> bool {
-    let directory = file.parent().unwrap_or(file);
-    rustix::fs::statvfs(directory)
-        .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < FULL)
 }
 
 /// A program's failure to make a file system.

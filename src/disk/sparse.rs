@@ -9,6 +9,7 @@ use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
 use rustix::io::Errno;
 
 use super::{DiskError, Place};
+use crate::host::fail_point;
 
 /// Makes a part of a file a hole that reads as zeros. Where the file system has no holes the bytes
 /// are overwritten.
@@ -43,7 +44,9 @@ pub(super) fn copy_into(from: &Path, place: &Place<'_>, length: u64) -> Result<(
         .write(true)
         .open(place.file)
         .map_err(DiskError::io("open", place.file))?;
-    copy_data(&source, &target, place.offset, length).map_err(DiskError::io("write", place.file))
+    fail_point::reach("part-made", "")
+        .and_then(|()| copy_data(&source, &target, place.offset, length))
+        .map_err(DiskError::io("write", place.file))
 }
 
 fn copy_data(mut from: &File, mut to: &File, offset: u64, length: u64) -> io::Result<()> {

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::file_system::{Place, Volume};
+use super::host_room::says_full;
 use super::{Content, DiskError, mounted, sparse};
-use crate::host::{Command, CommandError, Host};
+use crate::host::{Command, CommandError, FullDisk, Host};
 
 /// What only squashfs has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -104,14 +105,15 @@ impl Squashfs {
                 let command = self
                     .command(volume, place.file)
                     .args(["-offset".to_owned(), place.offset.to_string()]);
-                host.run(command).map_err(|e| explain(e, place, volume))?;
+                host.run(command)
+                    .map_err(|e| explain(e, place.file, volume))?;
             }
             // Whatever the program is, it need not know how to write into the middle of a file.
             Some(program) => {
                 let part = volume.scratch.join("part.squashfs");
                 let made = host
                     .run(self.command(volume, &part))
-                    .map_err(|e| explain(e, place, volume))
+                    .map_err(|e| explain(e, &part, volume))
                     .and_then(|_| used(&part, 0, program))
                     .and_then(|size| sparse::copy_into(&part, place, size));
                 // The scratch directory goes in any case; this frees its space earlier.
@@ -165,13 +167,9 @@ fn used(path: &Path, offset: u64, program: &Path) -> Result<u64, DiskError> {
     Ok(used.next_multiple_of(GRAIN))
 }
 
-fn explain(source: CommandError, place: &Place<'_>, volume: &Volume<'_>) -> DiskError {
-    let full = matches!(&source, CommandError::Failed { tail, .. }
-        if tail.contains("No space left on device") || tail.contains("Disk quota exceeded"));
-    if full {
-        return DiskError::HostFull {
-            path: place.file.to_owned(),
-        };
+fn explain(source: CommandError, written: &Path, volume: &Volume<'_>) -> DiskError {
+    if says_full(&source) {
+        return DiskError::HostFull(FullDisk::of(written));
     }
     mounted::failed(source, volume)
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::events::human_size;
 use super::site::Site;
 use super::{EngineError, StepError};
+use crate::host::human_size;
 use crate::host::{Host, Quiet, fail_point};
 use crate::output::{self, Digest, OutputError, Wanted};
 use crate::plan::{Manifest, Reading};
@@ -118,6 +118,8 @@ pub(super) fn convert(site: &mut Site<'_>, host: &Host) -> Result<(), StepError>
         stage(site, site.build.names.image())?
     };
     output::qcow2::convert(&site.image, &target, host)?;
+    fail_point::reach("image-converted", target.display())
+        .map_err(EngineError::path("write", &target))?;
     drop_draft(site)?;
     site.image = target;
     Ok(())

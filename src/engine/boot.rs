@@ -9,7 +9,7 @@ use crate::boot::grub::{self, Grub, MenuEntry};
 use crate::boot::{self, BootError, Entry, Kernel, Programs, Uki};
 use crate::disk::verity::{Hash, hash_text};
 use crate::disk::{BootCode, PartitionKind};
-use crate::host::Host;
+use crate::host::{Host, fail_point};
 use crate::plan::{BiosFiles, Boot, Encrypted};
 use crate::tree::{self, Root};
 
@@ -76,7 +76,9 @@ pub(super) fn prepare(boot: &Boot, site: &mut Site<'_>, host: &Host) -> Result<S
             let release = kernel.release;
             return Err(BootError::NoEfiStub { release }.into());
         }
-        fs::write(&image, bytes).map_err(EngineError::path("write", &image))?;
+        fs::write(&image, bytes)
+            .and_then(|()| fail_point::reach("kernel-copied", &kernel.release))
+            .map_err(EngineError::path("write", &image))?;
         let initrd = work.join(format!("initrd-{}", kernel.release));
         if initrds::obtain(boot, &kernel, &wanted, &initrd, site, host)? {
             reused += 1;
@@ -191,7 +193,8 @@ impl Prepared {
                 boot::sign(program, key, self.boot.latest, host)?;
             }
         }
-        Ok(())
+        fail_point::reach("boot-files-staged", kind.short_name())
+            .map_err(BootError::io("fill", directory))
     }
 
     /// Writes what systemd-boot starts a kernel from; returns the program in it.
@@ -220,7 +223,9 @@ impl Prepared {
             command_line: &line,
             os_release: &self.os_release,
         };
-        let mut file = File::create(&path).map_err(BootError::io("create", &path))?;
+        let mut file = File::create(&path)
+            .and_then(|file| fail_point::reach("unified-begun", release).map(|()| file))
+            .map_err(BootError::io("create", &path))?;
         boot::uki::write(&uki, &mut file).map_err(|source| BootError::Uki {
             release: release.clone(),
             source,

@@ -3,7 +3,16 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::Command;
+use super::{Command, user_namespace};
+
+/// How many users and groups a user namespace has where nobody says how many there can be.
+const USUAL: u32 = 65536;
+/// The system calls that change what is mounted where.
+const MOUNTING: &str = "mount umount umount2 pivot_root open_tree open_tree_attr move_mount mount_setattr \
+                        fsopen fsconfig fsmount fspick";
+/// With these, root of a container reaches the host's disks and files where it has no user namespace: by
+/// making a device file, and by opening files by their inode numbers.
+const REACHING: [&str; 2] = ["CAP_MKNOD", "CAP_DAC_READ_SEARCH"];
 
 /// A container around a directory tree, for one command.
 ///
@@ -20,6 +29,7 @@ pub struct Container {
     dropped: Vec<&'static str>,
     in_memory: Vec<&'static str>,
     user_namespace: bool,
+    walled: bool,
 }
 
 impl Container {
@@ -35,6 +45,7 @@ impl Container {
             dropped: Vec::new(),
             in_memory: Vec::new(),
             user_namespace: false,
+            walled: false,
         }
     }
 
@@ -96,11 +107,24 @@ impl Container {
     }
 
     /// Makes root inside root only of what is inside, with a user namespace: what is mounted read-only
-    /// stays that, no file system of devices can be mounted and no device file made. Users and groups up
-    /// to 65535 keep their numbers; there are no others.
+    /// stays that, no file system of devices can be mounted and no device file made. Users and groups
+    /// keep their numbers.
+    ///
+    /// Where there are no user namespaces the command fails.
     #[must_use]
     pub fn user_namespace(mut self) -> Self {
         self.user_namespace = true;
+        self
+    }
+
+    /// Keeps what runs inside, which may be anybody's, from everything that is not inside: it has a user
+    /// namespace, and nothing can be mounted or unmounted. The second is what keeps it from the kernel's
+    /// settings in `/proc/sys`: as users keep their numbers, only a read-only mount protects those.
+    ///
+    /// Where there are no user namespaces it cannot mount anything or make device files either.
+    #[must_use]
+    pub fn walled(mut self) -> Self {
+        self.walled = true;
         self
     }
 
@@ -138,11 +162,26 @@ impl Container {
         } else {
             command = command.arg("--private-network");
         }
-        if self.user_namespace {
-            command = command.arg("--private-users=0:65536");
+        let users = match self.user_namespace || self.walled {
+            true => user_namespace::users(),
+            false => None,
+        };
+        if self.user_namespace || users.is_some() {
+            let users = users.unwrap_or(USUAL);
+            command = command.arg(format!("--private-users=0:{users}"));
         }
-        if !self.dropped.is_empty() {
-            command = command.arg(format!("--drop-capability={}", self.dropped.join(",")));
+        let mut dropped = self.dropped;
+        if self.walled {
+            command = command.arg(format!("--system-call-filter=~{MOUNTING}"));
+            dropped.extend(
+                REACHING
+                    .iter()
+                    .filter(|name| !dropped.contains(name))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        if !dropped.is_empty() {
+            command = command.arg(format!("--drop-capability={}", dropped.join(",")));
         }
         for path in &self.in_memory {
             command = command.arg(format!("--tmpfs={path}"));
@@ -196,6 +235,27 @@ mod tests {
             .network(true)
             .command("/bin/true", [""; 0]);
         assert!(!open.to_string().contains("--private-network"));
+    }
+
+    #[test]
+    fn walls_stand_with_and_without_user_namespaces() {
+        let line = Container::new("/tree")
+            .drop_capability("CAP_MKNOD")
+            .walled()
+            .command("/bin/true", [""; 0])
+            .to_string();
+        for part in [
+            "--drop-capability=CAP_MKNOD,CAP_DAC_READ_SEARCH ",
+            "--system-call-filter=~mount ",
+        ] {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+        let open = Container::new("/tree").command("/bin/true", [""; 0]);
+        assert!(!open.to_string().contains("--private-users"));
+        assert!(!open.to_string().contains("--system-call-filter"));
+        let strict = Container::new("/tree").user_namespace();
+        let strict = strict.command("/bin/true", [""; 0]).to_string();
+        assert!(strict.contains("--private-users=0:"), "{strict}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod environment;
 mod error;
 pub mod fail_point;
 mod foreign;
+mod full_disk;
 mod hex;
 mod lines;
 mod lock;
@@ -28,11 +29,13 @@ mod report;
 mod runner;
 mod search;
 pub mod signals;
+mod size;
 mod streams;
 mod subvolume;
 mod tool_packages;
 mod tools;
 mod user;
+mod user_namespace;
 
 pub use ask::{AskError, HiddenInput};
 pub use cancel::Cancel;
@@ -43,6 +46,7 @@ pub use crew::Crew;
 pub use duration::human_duration;
 pub use error::HostError;
 pub use foreign::{adopt_architecture, check_runs};
+pub use full_disk::FullDisk;
 pub use hex::hex;
 pub use lock::Lock;
 pub use loopdev::{LoopDevice, LoopOptions};
@@ -55,6 +59,7 @@ pub use remove::{remove, remove_contents};
 pub use report::{Quiet, Report};
 pub use runner::{Host, Runner};
 pub use search::SearchPath;
+pub use size::human_size;
 pub use subvolume::{
     BtrfsUsage, clear_subvolume_read_only, create_subvolume, is_btrfs, is_read_only_subvolume,
     set_subvolume_read_only,

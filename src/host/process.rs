@@ -79,6 +79,7 @@ impl Runner for HostRunner {
         let child = process.spawn().map_err(io)?;
         drop(process);
         let running = Running::new(child, Session::Shared);
+        fail_point::reach("command-running", &shown).map_err(io)?;
         let status = running.watch(&mut Streams::default(), host).map_err(io)?;
         let status = status.ok_or(CommandError::Cancelled)?;
         Ok(status

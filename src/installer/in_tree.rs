@@ -112,6 +112,7 @@ fn apt_get(
     arguments.extend(words.iter().map(|w| (*w).to_owned()));
     arguments.extend(packages.iter().cloned());
     let mut container = Container::new(&site.root)
+        .walled()
         .network(true)
         .bind_read_only(&apt::keyring_directory(site), Path::new(BUILD_KEYRINGS))
         .env("DEBIAN_FRONTEND", "noninteractive");

@@ -145,6 +145,7 @@ fn copied(source: &Source) -> Source {
 /// Purges packages inside a finished tree.
 pub(super) fn remove(packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
     let command = Container::new(&site.root)
+        .walled()
         .env("DEBIAN_FRONTEND", "noninteractive")
         .command(
             "apt-get",

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::host::{CommandError, HostError, printable, printable_path};
+use crate::host::{CommandError, FullDisk, HostError, printable, printable_path};
 
 /// Why an artifact was not made.
 #[derive(Debug, thiserror::Error)]
@@ -20,13 +20,8 @@ pub enum OutputError {
         source: io::Error,
     },
     /// The disk that holds the artifact is full.
-    #[error(
-        "no space is left where {path} is written; free some, or choose another OutputDirectory="
-    )]
-    HostFull {
-        /// The artifact.
-        path: PathBuf,
-    },
+    #[error("{0}; free some, or choose another OutputDirectory= or WorkspaceDirectory=")]
+    HostFull(FullDisk),
     /// A program failed.
     #[error("cannot {doing}")]
     Command {
@@ -80,7 +75,9 @@ impl OutputError {
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::HostFull { path },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::HostFull(FullDisk::of(&path))
+            }
             _ => Self::Io {
                 doing,
                 path,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::OutputError;
-use crate::host::{Command, CommandError, Host};
+use crate::host::{Command, CommandError, FullDisk, Host};
 
 /// Converts the raw image `from` into `to`, which must not exist yet. Holes, and blocks of nothing but
 /// zeros, are left out. A failure leaves no `to`.
@@ -19,9 +19,7 @@ pub fn convert(from: &Path, to: &Path, host: &Host) -> Result<(), OutputError> {
         match source {
             CommandError::Cancelled => OutputError::Cancelled,
             CommandError::Failed { tail, .. } if tail.contains("No space left on device") => {
-                OutputError::HostFull {
-                    path: to.to_owned(),
-                }
+                OutputError::HostFull(FullDisk::of(to))
             }
             source => OutputError::Command {
                 doing: "convert the image to QCOW2",
@@ -64,11 +62,7 @@ mod tests {
             let recorder = Recorder::default();
             recorder.fail("qemu-img", 1, said);
             let error = on_paper(recorder).0.unwrap_err();
-            assert_eq!(
-                matches!(error, OutputError::HostFull { .. }),
-                full,
-                "{error}"
-            );
+            assert_eq!(matches!(error, OutputError::HostFull(_)), full, "{error}");
         }
     }
 }

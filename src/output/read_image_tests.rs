@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::sync::Mutex;
 
 use super::*;
-use crate::host::{Cancel, Quiet, Recorder, Report};
+use crate::host::{Cancel, FullDisk, Quiet, Recorder, Report};
 
 #[derive(Default)]
 struct Progress(Mutex<Vec<(u64, u64)>>);
@@ -174,5 +174,5 @@ fn a_full_disk_is_told_from_the_rest() {
         Wanted::default(),
         &quiet,
     );
-    assert!(matches!(made, Err(OutputError::HostFull { path }) if path == full));
+    assert!(matches!(made, Err(OutputError::HostFull(disk)) if disk == FullDisk::of(full)));
 }

@@ -9,7 +9,7 @@ use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use super::compress::pump;
 use super::digest::{Digest, Hashing};
 use super::{Compression, Compressor, OutputError};
-use crate::host::{Command, CommandError, Host, Stdout};
+use crate::host::{Command, CommandError, FullDisk, Host, Stdout};
 
 /// How an archive shall be.
 #[derive(Clone, Copy, Debug, Default)]
@@ -107,9 +107,7 @@ fn run(
         .map_err(|source| match source {
             CommandError::Cancelled => OutputError::Cancelled,
             CommandError::Failed { tail, .. } if tail.contains("No space left on device") => {
-                OutputError::HostFull {
-                    path: output.to_owned(),
-                }
+                OutputError::HostFull(FullDisk::of(output))
             }
             source => OutputError::Command {
                 doing: "pack the tree with tar",

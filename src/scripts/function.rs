@@ -97,11 +97,9 @@ pub fn run_inside(function: &Function, root: &Path, host: &Host) -> Result<(), S
     };
     let mut container = Container::new(root)
         .user_namespace()
+        .walled()
         .network(function.network && tree.is_dir("etc")?)
         .current_dir(home);
-    for capability in DROPPED {
-        container = container.drop_capability(capability);
-    }
     for (name, value) in &function.environment {
         container = container.env(name, value);
     }

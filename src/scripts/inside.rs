@@ -38,6 +38,7 @@ impl Inside<'_> {
         interpreter::check(&script.path, name_servers.root(), self.packages)?;
         let shown = Path::new(SCRIPTS).join(self.name);
         let mut container = Container::new(*root)
+            .walled()
             .network(script.network)
             .bind_read_only(&script.path, &shown)
             .current_dir("/root");

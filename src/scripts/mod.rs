@@ -154,6 +154,22 @@ const NO_NETWORK: [&str; 6] = [
     "network is unreachable",
 ];
 
+/// What programs say first that want to change mounts or devices.
+const OUTSIDE: [&str; 6] = [
+    "mount:",
+    "umount:",
+    "mknod:",
+    "bwrap:",
+    "losetup:",
+    "setfiles:",
+];
+/// What they say when that is refused.
+const REFUSED: [&str; 3] = [
+    "Operation not permitted",
+    "ermission denied",
+    "must be superuser",
+];
+
 fn failed(
     name: &'static str,
     packages: &'static str,
@@ -178,6 +194,17 @@ fn failed(
 fn hint(code: Option<i32>, tail: &str, packages: &str, network: bool) -> Option<String> {
     if !network && NO_NETWORK.iter().any(|words| tail.contains(words)) {
         return Some("the script has no network; WithNetwork=yes gives it one".to_owned());
+    }
+    let is_refused = |line: &str| {
+        OUTSIDE.iter().any(|program| line.contains(program))
+            && REFUSED.iter().any(|words| line.contains(words))
+    };
+    if !packages.is_empty() && tail.lines().any(is_refused) {
+        return Some(
+            "inside the image nothing can be mounted, no device file be made and no security label be set; \
+             FinalizeScript= (mkosi.finalize) runs on the host, where root may"
+                .to_owned(),
+        );
     }
     (code == Some(NO_PROGRAM) && !packages.is_empty()).then(|| {
         format!("a program that the script calls is not in the image; {packages}= adds packages")
@@ -208,6 +235,19 @@ mod tests {
             ),
             (1, "\n  curl: (6) Could not resolve host: x", true, ""),
             (2, "\n  error", false, ""),
+            (
+                32,
+                "\n  mount: /mnt: permission denied.",
+                false,
+                "mkosi.finalize",
+            ),
+            (
+                1,
+                "\n  mknod: /dev/x: Operation not permitted",
+                true,
+                "mkosi.finalize",
+            ),
+            (1, "\n  cat: /root: Permission denied", true, ""),
         ] {
             let found = hint(Some(code), tail, "BuildPackages", network).unwrap_or_default();
             assert_eq!(part.is_empty(), found.is_empty(), "{tail}: {found}");

@@ -95,6 +95,18 @@ impl Repository {
         self.include(name, version, "all", &deb)
     }
 
+    /// Adds a package with nothing but this postinst script.
+    pub fn add_script(&mut self, name: &str, postinst: &str) {
+        let stage = tempfile::tempdir().expect("a directory");
+        write(
+            &stage.path().join("DEBIAN/postinst"),
+            postinst.as_bytes(),
+            0o755,
+        );
+        let deb = build(stage.path(), name, "1", "all", "");
+        self.include(name, "1", "all", &deb);
+    }
+
     /// Publishes what there is now, signed by its key, dated now.
     pub fn publish(&self) {
         self.publish_with("Date: now\n");

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+pub mod boot;
 pub mod cell;
 pub mod scenario;
 pub mod state;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::boot;
 use crate::support::{Project, Run, finish, tool};
 
 /// Fills the tree as apk does.
@@ -32,16 +33,19 @@ pub struct Scenario {
     settings: &'static str,
     /// Whether there are scripts and two phases.
     scripts: bool,
+    /// Whether it starts a machine, and is signed.
+    boots: bool,
 }
 
 /// Those that come by all places.
-pub const SHORT: [Scenario; 5] = [
+pub const SHORT: [Scenario; 7] = [
     Scenario {
         name: "new",
         words: &["-i"],
         earlier: &[],
         settings: "Format=tar\nCompressOutput=no\n[Validation]\nCheckSum=yes\n",
         scripts: true,
+        boots: false,
     },
     Scenario {
         name: "again",
@@ -49,6 +53,7 @@ pub const SHORT: [Scenario; 5] = [
         earlier: &["-i", "--manifest-format=json,packages"],
         settings: "Format=directory\n",
         scripts: false,
+        boots: false,
     },
     Scenario {
         name: "anew",
@@ -56,14 +61,16 @@ pub const SHORT: [Scenario; 5] = [
         earlier: &["-i"],
         settings: "Format=directory\n",
         scripts: false,
+        boots: false,
     },
     Scenario {
         name: "disk",
         words: &["-f", "--hostname=other"],
         earlier: &["build"],
-        settings: "Format=gpt_ext4\nVerity=yes\nSplitArtifacts=yes\nSwapSize=1M\nHomeSize=4M\nBMap=yes\n\
+        settings: "Format=gpt_ext4\nVerity=yes\nSplitArtifacts=yes\nRootSize=64M\nSwapSize=1M\nHomeSize=4M\nBMap=yes\n\
                    CompressOutput=zstd\n[Validation]\nCheckSum=yes\n",
         scripts: false,
+        boots: false,
     },
     Scenario {
         name: "xfs",
@@ -71,24 +78,35 @@ pub const SHORT: [Scenario; 5] = [
         earlier: &[],
         settings: "Format=gpt_xfs\n",
         scripts: false,
+        boots: false,
     },
-];
-
-/// The others.
-pub const LONG: [Scenario; 4] = [
     Scenario {
         name: "luks",
         words: &["-f", "--encrypt=all"],
         earlier: &["build"],
         settings: "Format=gpt_ext4\n",
         scripts: false,
+        boots: false,
     },
+    Scenario {
+        name: "boot",
+        words: &["-f", "--hostname=other"],
+        earlier: &["build"],
+        settings: "Format=gpt_ext4\nRootSize=64M\nBootable=yes\nSecureBoot=yes\nQCow2=yes\nSplitArtifacts=yes\n[Validation]\nCheckSum=yes\nSign=yes\n",
+        scripts: false,
+        boots: true,
+    },
+];
+
+/// The others.
+pub const LONG: [Scenario; 3] = [
     Scenario {
         name: "btrfs",
         words: &["-f", "--qcow2"],
         earlier: &["build"],
         settings: "Format=gpt_btrfs\n",
         scripts: false,
+        boots: false,
     },
     Scenario {
         name: "squashfs",
@@ -96,6 +114,7 @@ pub const LONG: [Scenario; 4] = [
         earlier: &["build"],
         settings: "Format=gpt_squashfs\nVerity=yes\n",
         scripts: false,
+        boots: false,
     },
     Scenario {
         name: "mount",
@@ -103,6 +122,7 @@ pub const LONG: [Scenario; 4] = [
         earlier: &["build"],
         settings: "Format=tar\nCompressOutput=xz\n",
         scripts: true,
+        boots: false,
     },
 ];
 
@@ -120,10 +140,23 @@ fn archive(project: &Project) {
 impl Scenario {
     /// One of those above, as a first build.
     pub fn fresh(name: &str) -> Self {
-        let found = SHORT.into_iter().find(|scenario| scenario.name == name);
+        let found = SHORT
+            .into_iter()
+            .chain(LONG)
+            .find(|scenario| scenario.name == name);
         Self {
             earlier: &[],
             ..found.unwrap()
+        }
+    }
+
+    /// Artifacts of which only the size is the same each time: what the kernel fills, what gets a new key
+    /// for encryption, and what has the time in it.
+    pub fn never_twice(&self) -> &'static [&'static str] {
+        match self.name {
+            "xfs" => &["image"],
+            "boot" => &["image", "SHA256SUMS", "SHA256SUMS.gpg"],
+            _ => &[],
         }
     }
 
@@ -152,6 +185,9 @@ impl Scenario {
             .file("mkosi.passphrase", "phrase")
             .mode("mkosi.passphrase", 0o600);
         project.script("bin/apk", APK);
+        if self.boots {
+            boot::prepare(&project);
+        }
         if self.scripts {
             let say = "#!/bin/sh\necho \"$1\" >> /etc/scripts\n";
             project.script("mkosi.prepare", say);
@@ -171,6 +207,7 @@ impl Scenario {
         }
         if !self.earlier.is_empty() {
             self.run(project.path(), self.earlier, None).succeeds();
+            boot::end_agent(project.path());
         }
         project
     }
@@ -189,6 +226,7 @@ impl Scenario {
             .env("PATH", path)
             .env("TMPDIR", directory.join("tmp"))
             .env("SOURCE_DATE_EPOCH", "1700000000")
+            .env("GNUPGHOME", directory.join(boot::KEYRING))
             .stdin(Stdio::null());
         for name in ["SUDO_UID", "SUDO_GID", "SUDO_USER"] {
             command.env_remove(name);
@@ -205,11 +243,16 @@ impl Scenario {
 
     /// Builds without a fault and returns the places that the build came by, with what each was about.
     pub fn record(&self, directory: &Path) -> Vec<(String, String)> {
+        self.record_status(directory, 0)
+    }
+
+    /// The same of words that end with this status.
+    pub fn record_status(&self, directory: &Path, status: i32) -> Vec<(String, String)> {
         let file = directory.join("tmp/record");
         let fault = format!("record:{}", file.display());
-        self.run(directory, self.words, Some(&fault)).succeeds();
-        let text = fs::read_to_string(&file).unwrap();
-        fs::remove_file(&file).unwrap();
+        self.run(directory, self.words, Some(&fault)).exits(status);
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let _ = fs::remove_file(&file);
         text.lines()
             .map(|line| {
                 let (name, about) = line.split_once('\t').unwrap();

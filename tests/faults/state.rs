@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mkosi::disk::data_extents;
+use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest as _, Sha256};
 
 /// Files by their paths, each with what is known of it.
@@ -90,7 +91,7 @@ pub struct Parts {
 }
 
 /// Where builds of these projects write.
-const WRITTEN: [&str; 3] = ["output", "cache", "tmp"];
+const WRITTEN: [&str; 4] = ["output", "cache", "tmp", super::boot::KEYRING];
 const STORE: &str = "output/.mkosi-layers";
 
 impl Parts {
@@ -155,6 +156,25 @@ pub fn leavings(project: &Path) -> Vec<String> {
     found
 }
 
+/// Waits until nobody holds a lock in a project whose builds have ended. A process that was killed lets go
+/// of its files last, when nothing else of it is to be seen any more.
+pub fn wait_for_locks(project: &Path) {
+    let begun = Instant::now();
+    let is_lock = |name: &str| name == ".lock" || name.starts_with(".mkosi-lock-");
+    let files = walkdir::WalkDir::new(project).into_iter().flatten();
+    for entry in files.filter(|entry| is_lock(&entry.file_name().to_string_lossy())) {
+        let file = File::open(entry.path()).unwrap();
+        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "{:?} stays locked",
+                entry.path()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
 /// What the host has of a project whose builds have ended: mounts, loop devices, processes. Processes
 /// that were killed get a moment to go.
 pub fn on_host(project: &Path) -> Vec<String> {
@@ -198,6 +218,11 @@ fn look_at_host(name: &str) -> Vec<String> {
             read("environ"),
             directory.into_os_string().into_encoded_bytes(),
         ];
+        // The agent is gpg's own, and stays to remember a passphrase.
+        let is_agent = texts[0].starts_with(b"gpg-agent");
+        if is_agent {
+            continue;
+        }
         if texts
             .iter()
             .any(|text| String::from_utf8_lossy(text).contains(name))

@@ -17,6 +17,7 @@ pub use subvolumes::{Subvolume, make_subvolume};
 
 use super::ask::ask;
 use super::file_system::{Place, Volume};
+use super::host_room::is_full;
 use super::{Content, DiskError, mounted, sparse};
 use crate::host::{BtrfsUsage, Command, CommandError, Host, set_subvolume_read_only};
 
@@ -158,7 +159,7 @@ impl Btrfs {
             .compress
             .map(|algorithm| format!("compress-force={}", algorithm.name()))
             .unwrap_or_default();
-        let usage = mounted::with(&device, NAME, &options, volume, |target| {
+        let usage = mounted::with(&device, NAME, &options, place, volume, |target| {
             if volume.kind == super::PartitionKind::Root {
                 subvolumes::create(volume.tree, target)?;
             }
@@ -200,7 +201,11 @@ impl Btrfs {
             let smaller = Place { size, ..*place };
             match self.fill(&smaller, volume, host) {
                 Ok(_) => return Ok(size),
-                Err(error) if mounted::is_full(&error) => {}
+                // The disk below is full for every size.
+                Err(DiskError::HostFull(disk)) if disk.is_of(place.file) => {
+                    return Err(DiskError::HostFull(disk));
+                }
+                Err(error) if is_full(&error) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -13,8 +13,9 @@ pub use size::{RESERVED_PERCENT, SMALLEST_AUTOMATIC, automatic, fit, needed};
 
 use self::inodes::{InodeError, RootDirectory};
 use super::file_system::{Place, Volume};
+use super::host_room::says_full;
 use super::{DiskError, mounted};
-use crate::host::{Command, CommandError, Host};
+use crate::host::{Command, CommandError, FullDisk, Host};
 
 /// Bytes in an inode.
 pub const INODE_SIZE: u64 = 256;
@@ -178,10 +179,8 @@ fn explain(source: CommandError, place: &Place<'_>, volume: &Volume<'_>) -> Disk
         "No free space",
         "No free inodes",
     ];
-    if says(&source, "No space left on device") || says(&source, "Disk quota exceeded") {
-        return DiskError::HostFull {
-            path: place.file.to_owned(),
-        };
+    if says_full(&source) {
+        return DiskError::HostFull(FullDisk::of(place.file));
     }
     if FULL.iter().any(|what| says(&source, what)) {
         // The calculation said that it would fit: what it missed is little.

@@ -115,18 +115,17 @@ fn failures_say_what_to_do() {
         ),
         (
             "mkfs.ext4: No space left on device while writing",
-            "no space is left where IMAGE is written; free some, or choose another OutputDirectory=",
+            "no space is left on the disk in /nowhere for image",
         ),
         ("something else", "cannot make the root file system"),
     ] {
         let (error, _) = run(1 << 30, false, &Content::default(), Some(("mkfs", tail)));
-        let error = match error {
-            DiskError::HostFull { .. } => DiskError::HostFull {
-                path: "IMAGE".into(),
-            },
-            other => other,
-        };
-        assert_eq!(error.to_string(), message);
+        let said = error.to_string();
+        match error {
+            // How much is free is the machine's business.
+            DiskError::HostFull(_) => assert!(said.starts_with(message), "{said}"),
+            _ => assert_eq!(said, message),
+        }
     }
 }
 

@@ -12,8 +12,9 @@ pub use size::{LEAST, SMALLEST_AUTOMATIC, needed};
 
 use self::size::{Geometry, SECTOR, fits};
 use super::file_system::{Place, Volume};
+use super::host_room::says_full;
 use super::{DiskError, mounted, sparse};
-use crate::host::{Command, CommandError, Host};
+use crate::host::{Command, CommandError, FullDisk, Host};
 
 /// The programs that making it takes.
 pub const TOOLS: [&str; 3] = ["mkfs.vfat", "mmd", "mcopy"];
@@ -61,7 +62,7 @@ fn fill(part: &Path, place: &Place<'_>, volume: &Volume<'_>, host: &Host) -> Res
     let run = |command: Command| {
         host.run(command)
             .map(drop)
-            .map_err(|error| explain(error, place, volume))
+            .map_err(|error| explain(error, part, place, volume))
     };
     run(format(part, place.size, volume))?;
     for directory in &files.directories {
@@ -172,13 +173,11 @@ fn mtools(program: &str, part: &Path, volume: &Volume<'_>) -> Command {
     command.arg("-i").arg(part)
 }
 
-fn explain(source: CommandError, place: &Place<'_>, volume: &Volume<'_>) -> DiskError {
+fn explain(source: CommandError, part: &Path, place: &Place<'_>, volume: &Volume<'_>) -> DiskError {
     let says =
         |what: &str| matches!(&source, CommandError::Failed { tail, .. } if tail.contains(what));
-    if says("No space left on device") {
-        return DiskError::HostFull {
-            path: place.file.to_owned(),
-        };
+    if says_full(&source) {
+        return DiskError::HostFull(FullDisk::of(part));
     }
     if says("Disk full") {
         let needed = needed(volume.content).max(place.size);

@@ -24,7 +24,7 @@ use self::header::{Header, HeaderError};
 use self::xts::Xts;
 use super::layout::Slot;
 use super::{DiskError, Place};
-use crate::host::{CommandError, Host};
+use crate::host::{CommandError, Host, fail_point};
 
 /// Bytes before the encrypted file system: cryptsetup's default for LUKS2. The file system is so much
 /// smaller than the partition.
@@ -103,7 +103,9 @@ impl Clear {
             return Err(DiskError::Cancelled);
         }
         // The header last: without it nothing takes the partition for an encrypted one.
-        copy(&header, image, self.slot.offset).map_err(DiskError::io("write", image_path))?;
+        fail_point::reach("part-encrypted", self.slot.kind.short_name())
+            .and_then(|()| copy(&header, image, self.slot.offset))
+            .map_err(DiskError::io("write", image_path))?;
         Ok(size + HEADER)
     }
 }

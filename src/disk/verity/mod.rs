@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt as _;
 use self::hasher::{Hasher, Sink, Source};
 pub use self::superblock::Superblock;
 use super::extents::data_extents;
-use crate::host::{Host, hex};
+use crate::host::{Host, fail_point, hex};
 
 /// Bytes in a data block and in a hash block.
 pub const BLOCK: usize = 4096;
@@ -112,6 +112,7 @@ impl Place<'_> {
         superblock.data_blocks = self.data_blocks()?;
         self.hashes
             .write_all_at(&superblock.to_block(), self.hash_offset)?;
+        fail_point::reach("hash-tree-begun", "")?;
         self.run(&superblock.salt, Sink::Write, host)
     }
 

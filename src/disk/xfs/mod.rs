@@ -54,7 +54,7 @@ fn fill(place: &Place<'_>, volume: &Volume<'_>, host: &Host) -> Result<(), DiskE
     let command = command(place, volume, &known).arg(device.path());
     host.run(command).map_err(|e| mounted::failed(e, volume))?;
     // Another image with the same identifier may be mounted: that of an equal build.
-    mounted::with(&device, NAME, "nouuid", volume, |target| {
+    mounted::with(&device, NAME, "nouuid", place, volume, |target| {
         mounted::fill(volume, target, host)
     })?;
     drop(device);

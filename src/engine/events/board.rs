@@ -11,7 +11,8 @@ use super::display::{Shown, numbered, shortened};
 use super::paint::Paint;
 use super::screen::{Live, Screen};
 use super::terminal::{TOOK, TURN};
-use super::{Event, Sink, human_size};
+use super::{Event, Sink};
+use crate::host::human_size;
 use crate::host::{human_duration, printable};
 
 /// The most columns that names take; most terminals have 80.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::paint::Paint;
-use super::{Artifact, Board, Json, Plain, Sink, Terminal, human_size};
+use super::{Artifact, Board, Json, Plain, Sink, Terminal};
+use crate::host::human_size;
 use crate::host::{human_duration, printable_path};
 
 /// How events are shown.

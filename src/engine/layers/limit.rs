@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::store::{Entry, Store};
 use crate::engine::EngineError;
-use crate::engine::events::human_size;
 use crate::host::Report;
+use crate::host::human_size;
 use crate::plan::Fingerprint;
 
 impl Store {

@@ -1,7 +1,7 @@
 //! What is kept beside each cached tree: what it was made from, and when it was of use.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -85,6 +85,17 @@ impl Record {
     /// When there is none, or what is there is none.
     pub fn read(directory: &Path) -> io::Result<Self> {
         read(&directory.join(RECORD))
+    }
+
+    /// Removes it: what is in the directory then is no layer.
+    pub(super) fn remove(directory: &Path) -> Result<(), EngineError> {
+        let path = directory.join(RECORD);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(EngineError::path("remove", path)(e))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes it into the layer's directory.

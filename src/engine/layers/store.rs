@@ -232,7 +232,13 @@ impl Store {
             return Ok(open(layer)?.is_none());
         };
         // Whoever dies half-way through removing it leaves no half layer.
-        let scratch = self.scratch(report)?;
+        let Ok(scratch) = self.scratch(report) else {
+            // A full disk has no room for another directory, and this is what makes room: without its
+            // record, what is left of a layer is none.
+            Record::remove(layer)?;
+            crate::host::remove(layer)?;
+            return Ok(true);
+        };
         let aside = scratch.path().join("removed");
         fs::rename(layer, &aside).map_err(EngineError::path("move away", layer))?;
         fail_point::pass("layer-set-aside");

@@ -183,7 +183,7 @@ impl Inside<'_> {
 
 /// The tree as scripts of packages find it.
 fn container(site: &Site) -> Container {
-    let mut container = Container::new(&site.root);
+    let mut container = Container::new(&site.root).walled();
     for (name, value) in [
         ("DEBIAN_FRONTEND", "noninteractive"),
         ("DEBCONF_NONINTERACTIVE_SEEN", "true"),

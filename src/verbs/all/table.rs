@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::engine::events::{human_size, shortened};
+use crate::engine::events::shortened;
+use crate::host::human_size;
 use crate::host::{human_duration, printable};
 
 /// What became of an image.

@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::text::{Sign, described};
-use crate::engine::events::{Paint, human_size};
+use crate::engine::events::Paint;
+use crate::host::human_size;
 use crate::tree::compare::Difference;
 use crate::tree::{Kind, shown_path};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Feature;
 use crate::config::{self, Context, Request};
-use crate::engine::events::human_size;
+use crate::host::human_size;
 use crate::host::{LoopDevice, LoopOptions, is_btrfs, is_root, printable_path, read_only};
 
 /// With less room than this many bytes, a build of a usual image does not end well.

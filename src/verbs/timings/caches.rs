@@ -2,8 +2,8 @@
 
 use super::data::{Image, Timings};
 use super::html::Html;
-use crate::engine::events::human_size;
 use crate::engine::layers::why::Outcome;
+use crate::host::human_size;
 use crate::verbs::why;
 
 /// What was decided about the image's cached trees.

@@ -2,7 +2,7 @@
 
 use super::html::Html;
 use super::treemap::{Rect, squarify};
-use crate::engine::events::human_size;
+use crate::host::human_size;
 use crate::output::{Contents, Share};
 
 /// The map's sides, as its style has them.

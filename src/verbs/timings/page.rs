@@ -4,7 +4,7 @@ use super::data::{Image, Outcome, Timings};
 use super::html::Html;
 use super::steps::time;
 use super::{caches, contents, steps};
-use crate::engine::events::human_size;
+use crate::host::human_size;
 
 /// No address may be asked for anything, and nothing may run, whatever is on the page.
 const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
