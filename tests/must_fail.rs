@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{chown, symlink};
 
 use support::{Project, root};
 
@@ -125,6 +125,39 @@ fn root_password_that_others_can_read() {
         .says("0644")
         .says("chmod");
     before.check();
+}
+
+/// Whoever owns a file can read and change it, whatever its mode; and behind a link, the file counts.
+#[test]
+fn root_secrets_that_others_own_or_read_behind_a_link() {
+    for name in ["mkosi.rootpw", "mkosi.passphrase", "mkosi.secure-boot.key"] {
+        for (uid, mode, linked, said) in [
+            (4711, 0o600, false, Some("belongs to user 4711")),
+            (4711, 0o600, true, Some("belongs to user 4711")),
+            (0, 0o640, true, Some("has mode 0640")),
+            (0, 0o604, false, Some("has mode 0604")),
+            (0, 0o600, true, None),
+        ] {
+            let project = Project::debian(DIRECTORY);
+            let real = if linked { "elsewhere/secret" } else { name };
+            project.file(real, "secret").mode(real, mode);
+            chown(project.path().join(real), Some(uid), None).unwrap();
+            if linked {
+                symlink(real, project.path().join(name)).unwrap();
+            }
+            let before = project.untouched();
+            // Without a word against the secret, something else is wrong.
+            let run = project.run(&["--package=", "--format=tar", "--bootable", "build"]);
+            run.exits(2);
+            match said {
+                Some(said) => {
+                    run.says(name).says(said);
+                }
+                None => assert!(!run.stderr.contains(name), "{}", run.stderr),
+            }
+            before.check();
+        }
+    }
 }
 
 #[test]

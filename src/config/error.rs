@@ -63,6 +63,14 @@ pub enum ConfigError {
         /// Its permission bits.
         mode: u32,
     },
+    /// A file with a secret belongs to somebody who has nothing to do with the project.
+    #[error("{path} belongs to user {uid}, who can read and change the secret in it; run: chown root {path}", path = Escaped(&path.to_string_lossy()))]
+    SecretOfAnother {
+        /// The file.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
     /// A file with a password holds something else.
     #[error("{}: {why}", Escaped(&path.to_string_lossy()))]
     NoPassword {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Findings, Warning};
@@ -13,6 +13,7 @@ use super::spec::Auto;
 use super::table::{Assignment, Row};
 use super::values::{Place, Secret, Value as _};
 use super::{Config, Context, ImageSh, Imgbuild, ShellProject, git_tree};
+use crate::host::calling_user;
 
 /// The passphrase of encrypted partitions; it has no setting.
 const PASSPHRASE: &str = "mkosi.passphrase";
@@ -87,7 +88,7 @@ fn present(row: &Row, context: &Context, found: &mut Findings) -> Vec<String> {
 pub(super) fn passphrase(context: &Context, found: &mut Findings) -> Option<PathBuf> {
     let path = context.absolute(Path::new(PASSPHRASE));
     let meta = fs::metadata(&path).ok()?;
-    check_secret_mode(Path::new(PASSPHRASE), &meta, found);
+    check_secret(Path::new(PASSPHRASE), &meta, &context.directory, found);
     Some(path)
 }
 
@@ -168,7 +169,7 @@ fn set_secret(row: &Row, layer: &mut Layer, name: &str, context: &Context, found
         }),
     }
     if let Ok(meta) = fs::metadata(&path) {
-        check_secret_mode(Path::new(name), &meta, found);
+        check_secret(Path::new(name), &meta, &context.directory, found);
     }
 }
 
@@ -187,7 +188,24 @@ fn read_secret(path: &Path) -> io::Result<String> {
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }
 
-fn check_secret_mode(name: &Path, meta: &fs::Metadata, found: &mut Findings) {
+/// Who may own a secret: root, whoever runs this or had root run it, and who owns the project, without
+/// whom there would be none.
+fn may_own(uid: u32, directory: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    uid == 0
+        || uid == own
+        || calling_user().is_some_and(|user| user.uid == uid)
+        || fs::metadata(directory).is_ok_and(|meta| meta.uid() == uid)
+}
+
+/// Checks the file that holds a secret, behind any link to it.
+fn check_secret(name: &Path, meta: &fs::Metadata, directory: &Path, found: &mut Findings) {
+    if !may_own(meta.uid(), directory) {
+        found.file_errors.push(ConfigError::SecretOfAnother {
+            path: name.to_owned(),
+            uid: meta.uid(),
+        });
+    }
     let mode = meta.permissions().mode() & 0o7777;
     if mode & OTHERS != 0 {
         found.file_errors.push(ConfigError::OpenSecret {
@@ -218,7 +236,9 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
                         path: name,
                     });
                 }
-                Auto::SecretFile(_) => check_secret_mode(&name, &meta, found),
+                Auto::SecretFile(_) => {
+                    check_secret(&name, &meta, &config.project.directory, found);
+                }
                 _ => {}
             }
         }

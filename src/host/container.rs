@@ -28,8 +28,19 @@ pub struct Container {
     directory: Option<PathBuf>,
     dropped: Vec<&'static str>,
     in_memory: Vec<&'static str>,
-    user_namespace: bool,
-    walled: bool,
+    users: Users,
+    still: bool,
+}
+
+/// Whose root is root inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Users {
+    /// The host's.
+    Hosts,
+    /// One of its own, with a user namespace.
+    Own,
+    /// One of its own where there are user namespaces.
+    OwnIfPossible,
 }
 
 impl Container {
@@ -44,8 +55,8 @@ impl Container {
             directory: None,
             dropped: Vec::new(),
             in_memory: Vec::new(),
-            user_namespace: false,
-            walled: false,
+            users: Users::Hosts,
+            still: false,
         }
     }
 
@@ -113,7 +124,7 @@ impl Container {
     /// Where there are no user namespaces the command fails.
     #[must_use]
     pub fn user_namespace(mut self) -> Self {
-        self.user_namespace = true;
+        self.users = Users::Own;
         self
     }
 
@@ -124,7 +135,17 @@ impl Container {
     /// Where there are no user namespaces it cannot mount anything or make device files either.
     #[must_use]
     pub fn walled(mut self) -> Self {
-        self.walled = true;
+        self.still = true;
+        self.apart()
+    }
+
+    /// Gives it a user namespace, as [`Container::user_namespace`] does, where there are any; for what has to
+    /// mount something inside.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        if self.users == Users::Hosts {
+            self.users = Users::OwnIfPossible;
+        }
         self
     }
 
@@ -162,16 +183,16 @@ impl Container {
         } else {
             command = command.arg("--private-network");
         }
-        let users = match self.user_namespace || self.walled {
-            true => user_namespace::users(),
-            false => None,
+        let users = match self.users {
+            Users::Hosts => None,
+            Users::Own => user_namespace::users().or(Some(USUAL)),
+            Users::OwnIfPossible => user_namespace::users(),
         };
-        if self.user_namespace || users.is_some() {
-            let users = users.unwrap_or(USUAL);
+        if let Some(users) = users {
             command = command.arg(format!("--private-users=0:{users}"));
         }
         let mut dropped = self.dropped;
-        if self.walled {
+        if self.still {
             command = command.arg(format!("--system-call-filter=~{MOUNTING}"));
             dropped.extend(
                 REACHING

@@ -166,6 +166,7 @@ impl Confined {
     ) -> Result<Command, InstallError> {
         let found = host.find(program).unwrap_or_else(|| program.into());
         let mut container = Container::new(&self.root)
+            .apart()
             .network(true)
             .read_only(true)
             .env("LC_ALL", "C")

@@ -254,6 +254,14 @@ fn is_output(ready: &Ready, directory: &Path) -> Option<String> {
             }
         }
     }
+    if ready.scenario.name == "boot" {
+        // It has the time in it, and numbers with or without leading zeros.
+        for state in [&mut now, &mut expected] {
+            if let Some(text) = state.get_mut(Path::new("SHA256SUMS.gpg")) {
+                text.truncate(text.find(' ').unwrap_or_default());
+            }
+        }
+    }
     difference(&expected, &now)
 }
 
