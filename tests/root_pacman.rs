@@ -292,3 +292,25 @@ fn root_pacman_links_of_a_skeleton_do_not_lead_out() {
     project.run(&[]).exits(1).says("make the link relative");
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn root_pacman_check_asks_the_distribution() {
+    root();
+    let world = World::with(|world| {
+        world.add(&Package {
+            info: &["provides = greeter=2"],
+            ..Package::new("waver")
+        });
+    });
+    let project = world.project("Packages=hello helo tools greeter>=2 compiler=9 nosuch\n");
+    let before = project.untouched();
+    let run = project.run(&["check"]);
+    run.exits(2)
+        .prints("Arch Linux rolling has no package helo; did you mean hello?")
+        .prints("has no package compiler=9")
+        .prints("has no package nosuch")
+        .prints("3 errors.");
+    before.check();
+    let project = world.project("Packages=hello tools\n");
+    project.run(&["check"]).exits(0).prints("Nothing is wrong.");
+}

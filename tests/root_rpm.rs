@@ -548,3 +548,36 @@ fn root_dnf5_and_newer_programs_do_the_same() {
     );
     support::assert_no_leaks(debian.path());
 }
+
+/// What packages provide, patterns of names and groups are known by the package manager alone.
+#[test]
+fn root_rpm_check_asks_the_distribution() {
+    let mirror = repositories().join("mirror").display().to_string();
+    for (of, name, group, unknown) in [
+        (DNF, "Fedora Linux 44", "@greeters", "@nosuch"),
+        (
+            ZYPPER,
+            "openSUSE tumbleweed",
+            "pattern:greeting",
+            "pattern:nosuch",
+        ),
+    ] {
+        let settings =
+            format!("Packages=hello helo wea* greeting(english) /usr/bin/weak {group} {unknown}\n");
+        let project = project(of, "ours", &mirror, &settings);
+        let before = project.untouched();
+        let run = project.run(&["check"]);
+        run.exits(2)
+            .prints(&format!("{name} has no package helo; did you mean hello?"))
+            .prints(&format!("{name} has no package {unknown}"))
+            .prints("2 errors.");
+        before.check();
+        // Once more, with the lists that are kept.
+        let settings = format!("Cache=cache\nPackages=hello {group}\n");
+        let project = self::project(of, "ours", &mirror, &settings);
+        for _ in 0..2 {
+            project.run(&["check"]).exits(0).prints("Nothing is wrong.");
+        }
+        support::assert_no_leaks(project.path());
+    }
+}

@@ -1,9 +1,11 @@
 //! Ubuntu images from a repository of the tests' own, laid out and named as Ubuntu's: Debian's
-//! packages in main, own ones in universe. Needs root, apt-ftparchive, gpg and, for Debian's packages,
-//! the network.
+//! packages in main, own ones in universe. Needs root, apt-ftparchive, gpg, qemu and, for Debian's
+//! packages, the network.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod machine;
+mod shaped;
 mod signing;
 mod support;
 
@@ -24,9 +26,11 @@ struct Repository {
     key: Key,
 }
 
-/// The packages of a small Debian, in the shared cache.
-fn debian() -> Vec<PathBuf> {
-    let project = Project::debian("[Output]\nFormat=directory\nOutput=image\n");
+/// The packages of a small Debian with these ones, in the shared cache.
+fn debian(more: &str) -> Vec<PathBuf> {
+    let project = Project::debian(&format!(
+        "CleanPackageMetadata=no\nPackages={more}\n[Output]\nFormat=directory\nOutput=image\n"
+    ));
     project.run(&[]).succeeds();
     packages(&project)
         .iter()
@@ -45,7 +49,17 @@ fn packages(project: &Project) -> Vec<serde_json::Value> {
 }
 
 impl Repository {
+    /// Has the packages of a small Debian, and some of its own.
     fn new() -> Self {
+        let repository = Self::of(&debian(""), &[]);
+        repository.package("greeter", "", true);
+        repository.package("compiler", "", false);
+        repository.package("needy", "Depends: nowhere\n", false);
+        repository
+    }
+
+    /// Has packages of Debian: in `universe` those whose names begin like that.
+    fn of(files: &[PathBuf], universe: &[&str]) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("ubuntu-")
             .tempdir_in(package_cache().parent().unwrap())
@@ -57,13 +71,15 @@ impl Repository {
         for component in ["main", "universe"] {
             fs::create_dir_all(repository.pool(component)).unwrap();
         }
-        for file in debian() {
+        for file in files {
             let name = file.file_name().unwrap();
-            fs::hard_link(&file, repository.pool("main").join(name)).unwrap();
+            let is_of = |start: &&str| name.to_string_lossy().starts_with(start);
+            let component = match universe.iter().any(is_of) {
+                true => "universe",
+                false => "main",
+            };
+            fs::hard_link(file, repository.pool(component).join(name)).unwrap();
         }
-        repository.package("greeter", "", true);
-        repository.package("compiler", "", false);
-        repository.package("needy", "Depends: nowhere\n", false);
         repository
     }
 
@@ -315,4 +331,75 @@ fn wrongly_signed(repository: &Repository) {
     project.run(&[]).exits(1);
     assert!(!project.path().join("image").exists());
     fs::write(&file, good).unwrap();
+}
+
+/// What a machine needs of Debian's packages, besides the kernel's.
+const BOOTS: &str =
+    "dracut udev systemd-boot systemd-boot-efi kmod linux-base grub-pc-bin grub2-common";
+/// What of it is in Ubuntu's universe.
+const UNIVERSE: [&str; 2] = ["dracut", "systemd-boot"];
+
+#[test]
+#[ignore = "long: makes a distribution, builds a whole image and boots it"]
+fn root_ubuntu_boots() {
+    root();
+    let all = debian(&format!("{BOOTS} linux-image-cloud-amd64"));
+    let is_kernel = |path: &&PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.starts_with("linux-image-")
+    };
+    let image = |path: &&PathBuf| fs::metadata(path).is_ok_and(|meta| meta.len() > 1 << 20);
+    let kernel = all.iter().filter(is_kernel).find(image).unwrap();
+    let rest: Vec<PathBuf> = all
+        .iter()
+        .filter(|path| !is_kernel(path))
+        .cloned()
+        .collect();
+    let repository = Repository::of(&rest, &UNIVERSE);
+    let main = repository.pool("main");
+    tool(
+        &shaped::file("ubuntu").to_string_lossy(),
+        &[&kernel.to_string_lossy(), &main.to_string_lossy()],
+    );
+    repository.index();
+    repository.sign(Some(&repository.key));
+
+    let project = project(&repository, "");
+    let distribution = format!(
+        "[Distribution]\nDistribution=ubuntu\nRelease=noble\nMirror=file://{}\n",
+        repository.path().display()
+    );
+    let output = "Format=gpt_ext4\nBootProtocols=uefi,bios\nManifestFormat=json\n\n\
+                  [Validation]\nAutologin=yes\n";
+    project.file("mkosi.default", machine::settings(output, &distribution));
+    machine::report(&project);
+    // Modules are found, and the kernel's hooks made no initrd.
+    project.script(
+        "mkosi.postinst",
+        "#!/bin/sh\nset -ex\n\
+         grep -q '\\.ko\\.zst:' /lib/modules/*/modules.dep\n\
+         test \"$(stat -c %a /boot/vmlinuz-*)\" = 600\n\
+         test \"$(cat /boot/triggered-by-a-kernel)\" = triggered\n\
+         ! ls /boot/initrd.img-*\n",
+    );
+    project.run(&[]).succeeds().says("Installing Ubuntu noble");
+    assert_no_leaks(project.path());
+    let packages = packages(&project);
+    for name in ["linux-image-generic", "dracut", "systemd-boot-efi"] {
+        assert!(packages.iter().any(|p| p["name"] == name), "{name}");
+    }
+    machine::Boot::default()
+        .run(&project, &[])
+        .is_well()
+        .has("mount:/", "/dev/vda3 ext4 rw")
+        .has("mount:/efi", "vfat")
+        .has("firmware", "uefi")
+        .has("who", "root")
+        .has("written", "/written")
+        .has("efi", "./EFI/Linux/linux-6.1");
+    machine::Boot::default()
+        .run(&project, &["--boot-protocols=bios"])
+        .is_well()
+        .has("firmware", "bios")
+        .has("cmdline", "root=PARTUUID=");
 }

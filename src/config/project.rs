@@ -258,11 +258,13 @@ fn shown(path: &Path, config: &Config) -> PathBuf {
 pub fn missing_inputs(config: &Config) -> Vec<ConfigError> {
     let mut missing = Vec::new();
     for row in SETTINGS.iter().filter(|row| row.spec.matters(config)) {
-        let is_input = matches!(row.spec.name, "BuildSources" | "BaseImage")
-            || matches!(
-                row.spec.auto,
-                Auto::File(_) | Auto::Script(_) | Auto::SecretFile(_) | Auto::Tree(_)
-            );
+        let is_input = matches!(
+            row.spec.name,
+            "BuildSources" | "BaseImage" | "RepositoryDirectories"
+        ) || matches!(
+            row.spec.auto,
+            Auto::File(_) | Auto::Script(_) | Auto::SecretFile(_) | Auto::Tree(_)
+        );
         for path in (row.paths)(config).into_iter().filter(|_| is_input) {
             if fs::metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
                 let origin = config

@@ -1,10 +1,13 @@
 //! Finds the name that was probably meant.
 
+use std::cmp::Reverse;
+
 /// Longer words are not compared: nobody misspells them, and comparing costs the square.
 const LONGEST: usize = 64;
 
 /// The candidate closest to `word`: the same in another case or with other dashes, or a few slips
-/// of the keyboard away. None when nothing is near.
+/// of the keyboard away; of several that are as close, one with the same letters in another order, or else the
+/// one that begins like it for longest. None when nothing is near.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = plain(word);
     if plain.is_empty() || plain.len() > LONGEST {
@@ -15,9 +18,14 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates
         .into_iter()
         .filter_map(|candidate| {
-            Some((distance(&plain, &self::plain(candidate), limit)?, candidate))
+            let other = self::plain(candidate);
+            let distance = distance(&plain, &other, limit)?;
+            let swapped = sorted(&plain) == sorted(&other);
+            let alike = plain.iter().zip(&other).take_while(|(a, b)| a == b);
+            let nearness = (distance, Reverse(swapped), Reverse(alike.count()));
+            Some((nearness, candidate))
         })
-        .min_by_key(|(distance, _)| *distance)
+        .min_by_key(|(nearness, _)| *nearness)
         .map(|(_, candidate)| candidate)
 }
 
@@ -28,6 +36,12 @@ fn plain(word: &str) -> Vec<char> {
         .take(LONGEST + 1)
         .flat_map(char::to_lowercase)
         .collect()
+}
+
+fn sorted(word: &[char]) -> Vec<char> {
+    let mut letters = word.to_vec();
+    letters.sort_unstable();
+    letters
 }
 
 /// Number of letters to insert, remove, replace or swap with the next; none above `limit`.
@@ -74,5 +88,7 @@ mod tests {
             assert_eq!(nearest(word, names), expected, "{word}");
         }
         assert_eq!(nearest(&"a".repeat(10_000_000), names), None);
+        assert_eq!(nearest("vimm", ["vifm", "vim", "wimm"]), Some("vim"));
+        assert_eq!(nearest("vmi", ["vm", "vmix", "vim"]), Some("vim"));
     }
 }

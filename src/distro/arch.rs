@@ -35,7 +35,7 @@ pub struct Arch;
 impl Facts for Arch {
     fn release(&self, name: &str) -> Result<String, String> {
         match name {
-            "rolling" | "latest" => Ok(DEFAULT_RELEASE.to_owned()),
+            "rolling" | "latest" | "current" => Ok(DEFAULT_RELEASE.to_owned()),
             _ => Err(DEFAULT_RELEASE.to_owned()),
         }
     }
@@ -362,6 +362,7 @@ mod tests {
         assert_eq!(name(Architecture::X86_64), Ok("x86_64"));
         assert_eq!(name(Architecture::Aarch64), Ok("aarch64"));
         assert!(name(Architecture::I686).unwrap_err().contains("x86_64"));
+        assert_eq!(Arch.release("current").as_deref(), Ok("rolling"));
         assert!(Arch.release("2026.11.01").unwrap_err().contains("rolling"));
         let boots = |bios: bool| Boots {
             uefi: !bios,

@@ -22,6 +22,26 @@ pub struct Listed {
     source: RpmSource,
     /// Used without being asked for.
     enabled: bool,
+    /// The tree has the file already.
+    in_tree: bool,
+}
+
+impl Listed {
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.source.id
+    }
+
+    /// The same from a file of a skeleton tree: the image has it, and a build uses it when asked to.
+    #[must_use]
+    pub fn of_skeleton(self) -> Self {
+        Self {
+            enabled: false,
+            in_tree: true,
+            ..self
+        }
+    }
 }
 
 /// The repositories in all `*.repo` files of these directories.
@@ -149,6 +169,7 @@ fn one(id: &str, values: &[(String, String)], check_keys: bool) -> Result<Listed
             added: true,
         },
         enabled: value("enabled").is_none_or(is_on),
+        in_tree: false,
     })
 }
 
@@ -191,7 +212,10 @@ pub fn add(rpm: &mut RpmRepositories, listed: Vec<Listed>, names: &[String], wan
         rpm.key_files
             .extend(files.filter(|_| one.source.check_packages));
         // `LocalMirror=` is the only repository of a build that has one.
-        let mut lists = vec![&mut rpm.image_sources];
+        let mut lists = Vec::new();
+        if !one.in_tree {
+            lists.push(&mut rpm.image_sources);
+        }
         if wanted.local_mirror.is_none() {
             lists.push(&mut rpm.sources);
         }

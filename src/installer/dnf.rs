@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::rpm::{self, Dialect, Leavings, Prepared, Work};
-use super::{InstallError, Installer, Request, Site, version};
+use super::{InstallError, Installer, Request, Site, Unknown, lookup, version};
 use crate::distro::RpmRepositories;
 use crate::host::{Command, Host, Mount, printable_path};
 use crate::tree::Root;
@@ -198,10 +198,75 @@ impl Installer for Dnf {
         Ok(vec![command.arg(INSTALL).args(&request.packages)])
     }
 
+    fn unknown(
+        &self,
+        request: &Request,
+        site: &Site,
+        host: &Host,
+    ) -> Result<Option<Vec<Unknown>>, InstallError> {
+        if self.program == "yum" {
+            // It asks lists with a program of its own, which hosts may not have.
+            return Ok(None);
+        }
+        let rpm = request.rpm()?;
+        let prepared = rpm::prepare_lookup(request, rpm, MANAGER, site, host)?;
+        write_settings(Some((request, rpm)), &prepared)?;
+        let generation = self.generation(host)?;
+        if generation == Generation::Old {
+            // It takes the path for one in the tree; to mount the cache there, this would have to be root.
+            let root = Root::open(&site.root)?;
+            root.create_dir_all("var/cache", 0o755)?;
+            root.symlink(&prepared.work.cache, CACHE)?;
+        }
+        let ask = |words: &[&str], nothing: &[i32]| {
+            let command = self.command(generation, Some(request), &prepared.work, site);
+            lookup::answer(command.arg("--quiet").args(words), nothing, host).map_err(|source| {
+                rpm::explain(
+                    "reading the lists of packages failed",
+                    Some(request),
+                    source,
+                )
+            })
+        };
+        let names = ask(&QUERY, &[])?;
+        let unknown = lookup::unknown(&request.packages, &names, |word| {
+            for words in questions(word) {
+                if !ask(&words, &[1])?.trim().is_empty() {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })?;
+        Ok(Some(unknown))
+    }
+
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
         let prepared = rpm::prepare_removal(MANAGER, site, host)?;
         write_settings(None, &prepared)?;
         self.run(&["remove"], packages, None, &prepared, site, host)
+    }
+}
+
+/// Lists names of packages, one on a line.
+const QUERY: [&str; 3] = ["repoquery", "--available", "--queryformat=%{name}\\n"];
+
+/// What to ask about a word that is no name of a package: something is printed by the one that knows it.
+fn questions(word: &str) -> Vec<Vec<&str>> {
+    match word.strip_prefix('@') {
+        Some(module) if module.contains(':') => vec![vec!["module", "info", module]],
+        Some(group) => vec![vec!["group", "info", group.trim_start_matches('^')]],
+        None => {
+            let query = |last: &[&'static str]| {
+                let mut words = QUERY.to_vec();
+                words.extend(last);
+                words
+            };
+            let mut by_name: Vec<&str> = query(&[]);
+            by_name.push(word);
+            let mut by_what: Vec<&str> = query(&["--whatprovides"]);
+            by_what.push(word);
+            vec![by_name, by_what]
+        }
     }
 }
 
@@ -343,6 +408,25 @@ mod tests {
             let found = Dnf { program: "dnf" }.generation(&host(recorder)).unwrap();
             assert_eq!(found, expected, "{version}");
         }
+    }
+
+    #[test]
+    fn words_are_asked_about_by_what_they_are() {
+        let lines = |word| -> Vec<String> {
+            let questions = questions(word);
+            questions.iter().map(|words| words.join(" ")).collect()
+        };
+        assert_eq!(lines("@core"), ["group info core"]);
+        assert_eq!(lines("@^server"), ["group info server"]);
+        assert_eq!(lines("@nodejs:18/common"), ["module info nodejs:18/common"]);
+        let query = QUERY.join(" ");
+        assert_eq!(
+            lines("/usr/bin/vi"),
+            [
+                format!("{query} /usr/bin/vi"),
+                format!("{query} --whatprovides /usr/bin/vi")
+            ]
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod debootstrap;
 mod dnf;
 mod escapes;
 mod in_tree;
+mod lookup;
 mod mmdebstrap;
 mod pacman;
 mod request;
@@ -81,7 +82,8 @@ pub trait Installer: Send + Sync {
     ) -> Result<Vec<Command>, InstallError>;
 
     /// The requested packages that no repository has; nothing where this package manager cannot be asked
-    /// without a tree that it filled. `site` is an empty tree, of which nothing is kept.
+    /// without a tree that it filled. `site` is a tree with keys of
+    /// the project at most, of which nothing is kept.
     fn unknown(
         &self,
         _request: &Request,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::rpm::{self, Dialect, Leavings, Prepared, Work};
-use super::{InstallError, Installer, Request, Site, version};
+use super::{InstallError, Installer, Request, Site, Unknown, lookup, version};
 use crate::host::{Command, CommandError, Host};
 use crate::tree::Root;
 
@@ -127,6 +127,43 @@ impl Installer for Zypper {
         Ok(vec![command.args(INSTALL).args(&request.packages)])
     }
 
+    fn unknown(
+        &self,
+        request: &Request,
+        site: &Site,
+        host: &Host,
+    ) -> Result<Option<Vec<Unknown>>, InstallError> {
+        let rpm = request.rpm()?;
+        let prepared = rpm::prepare_lookup(request, rpm, MANAGER, site, host)?;
+        write_settings(Some(request), &prepared, site)?;
+        let ask = |words: &[&str], more: &[&str]| {
+            let mut command = command(Some(request), &prepared.work, site);
+            if words == SEARCH {
+                // What is searched is printed as people would read it otherwise.
+                command = command.arg("--xmlout");
+            }
+            let command = command.args(words).args(more);
+            lookup::answer(command, &[NOT_FOUND], host).map_err(|source| {
+                rpm::explain(
+                    "reading the lists of packages failed",
+                    Some(request),
+                    source,
+                )
+            })
+        };
+        ask(&["refresh"], &[])?;
+        let names = solvables(&ask(&SEARCH, &["--type=package"])?);
+        let unknown = lookup::unknown(&request.packages, &names, |word| {
+            for words in questions(word) {
+                if !solvables(&ask(&SEARCH, &words)?).is_empty() {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })?;
+        Ok(Some(unknown))
+    }
+
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
         let prepared = rpm::prepare_removal(MANAGER, site, host)?;
         write_settings(None, &prepared, site)?;
@@ -139,6 +176,47 @@ impl Installer for Zypper {
             host,
         )
     }
+}
+
+const SEARCH: [&str; 1] = ["search"];
+/// Nothing was found (zypper(8), "EXIT CODES").
+const NOT_FOUND: i32 = 104;
+
+/// What to ask about a word that is no name of a package: `pattern:base`, `name>=1`, `a*`, or what packages
+/// provide.
+fn questions(word: &str) -> Vec<Vec<&str>> {
+    const KINDS: [(&str, &str); 3] = [
+        ("pattern:", "--type=pattern"),
+        ("product:", "--type=product"),
+        ("package:", "--type=package"),
+    ];
+    for (start, kind) in KINDS {
+        if let Some(name) = word.strip_prefix(start) {
+            return vec![vec![kind, "--match-exact", name]];
+        }
+    }
+    let name = word.split(['=', '<', '>']).next().unwrap_or(word);
+    // zypper takes a name with its architecture, too.
+    let plain = name.rsplit_once('.').map_or(name, |(plain, _)| plain);
+    vec![
+        vec!["--type=package", "--match-exact", name],
+        vec!["--type=package", "--match-exact", plain],
+        vec!["--provides", "--match-exact", name],
+    ]
+}
+
+/// The names of what was found, one on a line, in zypper's XML.
+fn solvables(xml: &str) -> String {
+    let mut names = String::new();
+    for part in xml.split("<solvable ").skip(1) {
+        let name = part
+            .split_once("name=\"")
+            .and_then(|(_, rest)| rest.split_once('"'));
+        if let Some((name, _)) = name {
+            let _ = writeln!(names, "{name}");
+        }
+    }
+    names
 }
 
 fn command(request: Option<&Request>, work: &Work, site: &Site) -> Command {
@@ -259,6 +337,19 @@ mod tests {
             line.contains(" DRACUT=/nonexistent/dracut zypper "),
             "{line}"
         );
+    }
+
+    #[test]
+    fn what_was_found_is_read_from_xml() {
+        let xml = "<stream>\n<solvable status=\"not-installed\" name=\"vim\" kind=\"package\"/>\n\
+                   <solvable name=\"vim-data\" kind=\"package\"/>\n</stream>";
+        assert_eq!(solvables(xml), "vim\nvim-data\n");
+        assert_eq!(solvables("<stream/>"), "");
+        assert_eq!(
+            questions("pattern:base"),
+            [["--type=pattern", "--match-exact", "base"]]
+        );
+        assert_eq!(questions("vim.x86_64>=9")[1][2], "vim");
     }
 
     #[test]

@@ -11,9 +11,11 @@ mod image;
 mod inputs;
 mod installer_files;
 mod layer;
+mod missing;
 mod packages;
 mod partitions;
 mod phases;
+mod repository_files;
 mod requirements;
 mod source_trees;
 mod sources;
@@ -37,6 +39,7 @@ pub use fingerprint::{Fingerprint, LayerIdentity, identify};
 pub use image::{Custom, Disk, Image};
 pub use inputs::Input;
 pub use layer::{Layer, LayerKind};
+pub use missing::Missing;
 pub use partitions::preview;
 pub use phases::{Phase, Step};
 pub use requirements::{encrypts, signing, tools, tools_of};
@@ -48,6 +51,8 @@ pub struct Plan {
     pub layers: Vec<Layer>,
     /// What is done on top of them, in the order in which it is done.
     pub steps: Vec<Step>,
+    /// What the settings count on and the host does not have, besides programs and keys.
+    pub missing: Vec<Missing>,
 }
 
 /// What besides the settings decides a build.
@@ -108,12 +113,17 @@ impl Plan {
         let requests = packages::requests(config, &mut errors);
         let image = image::image(config, context, &mut errors);
         let boot = boot::boot(config, context, &mut errors);
-        let (Some(requests), Some(image), true) = (requests, image, errors.is_empty()) else {
+        let (Some(mut requests), Some(image), true) = (requests, image, errors.is_empty()) else {
             return Err(errors);
         };
+        let missing = std::mem::take(&mut requests.missing);
         let steps = phases::steps(config, &requests.base, boot, image);
         let layers = layer::layers(config, requests);
-        Ok(Self { layers, steps })
+        Ok(Self {
+            layers,
+            steps,
+            missing,
+        })
     }
 
     /// The steps of one phase.

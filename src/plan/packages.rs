@@ -1,8 +1,6 @@
 //! Which packages, from where.
 
-use std::path::PathBuf;
-
-use super::{PlanError, installer_files};
+use super::{Missing, PlanError, installer_files, repository_files};
 use crate::config::Config;
 use crate::config::values::{BasePackages, BootProtocol, ManifestFormat};
 use crate::distro::{
@@ -16,6 +14,8 @@ pub(super) struct Requests {
     pub base: Request,
     /// On top of them, those of the development image only; none without a build script.
     pub development: Option<Request>,
+    /// What the host does not have of the repositories.
+    pub missing: Vec<Missing>,
 }
 
 /// What the package manager is asked for. Problems are added to `errors`.
@@ -25,15 +25,21 @@ pub(super) fn requests(config: &Config, errors: &mut Vec<PlanError>) -> Option<R
         return Some(Requests {
             base: no_packages(config),
             development: None,
+            missing: Vec::new(),
         });
     }
     let facts = distro::facts(config.distribution);
-    let base = base_request(config, facts, errors)?;
+    let mut missing = Vec::new();
+    let base = base_request(config, facts, &mut missing, errors)?;
     let development = config
         .build_script
         .is_some()
         .then(|| development_request(config, facts, &base, errors));
-    Some(Requests { base, development })
+    Some(Requests {
+        base,
+        development,
+        missing,
+    })
 }
 
 /// What is asked for where a project's own functions fill the tree: nothing.
@@ -87,6 +93,7 @@ fn development_request(
 fn base_request(
     config: &Config,
     facts: &dyn Facts,
+    missing: &mut Vec<Missing>,
     errors: &mut Vec<PlanError>,
 ) -> Option<Request> {
     let (release, architecture) = names(config, facts, errors)?;
@@ -115,16 +122,18 @@ fn base_request(
     packages.retain(|name| !excluded.contains(name));
     packages.sort();
     packages.dedup();
-    let listed = listed_repositories(config, facts, errors)?;
-    let additional = rpm_files::unexplained(&config.repositories, &listed);
-    let wanted = Wanted {
+    let files = repository_files::read(config, facts, &rpm_files::HOST_DIRECTORIES, errors)?;
+    let mut wanted = Wanted {
         release: &release,
         architecture,
         mirror: config.mirror.as_deref(),
         local_mirror: config.local_mirror.as_deref(),
-        additional: &additional,
+        additional: &[],
         check_keys: config.repository_key_check,
     };
+    let (additional, absent) = files.unexplained(config, facts, &wanted);
+    missing.extend(absent);
+    wanted.additional = &additional;
     if let Err(problem) = facts.check_repositories(&wanted) {
         errors.push(PlanError::Setting {
             setting: "Repositories",
@@ -133,7 +142,7 @@ fn base_request(
     }
     let mut repositories = facts.repositories(&wanted);
     if let Repositories::Rpm(rpm) = &mut repositories {
-        rpm_files::add(rpm, listed, &config.repositories, &wanted);
+        rpm_files::add(rpm, files.listed, &config.repositories, &wanted);
     }
     installer_files::apply(config, architecture, &mut repositories, errors);
     for (name, what) in named(&packages, &excluded) {
@@ -154,46 +163,6 @@ fn base_request(
         skip_initrds: config.bootable,
         cache: config.cache.clone(),
     })
-}
-
-/// The repositories in files: the project's, and the host's where they are asked for.
-fn listed_repositories(
-    config: &Config,
-    facts: &dyn Facts,
-    errors: &mut Vec<PlanError>,
-) -> Option<Vec<rpm_files::Listed>> {
-    let mut directories = config.repository_directories.clone();
-    if config.use_host_repositories {
-        let host = rpm_files::HOST_DIRECTORIES.map(PathBuf::from);
-        directories.extend(host.into_iter().filter(|path| path.is_dir()));
-    }
-    let setting = if config.use_host_repositories {
-        "UseHostRepositories"
-    } else {
-        "RepositoryDirectories"
-    };
-    if directories.is_empty() && !config.use_host_repositories {
-        return Some(Vec::new());
-    }
-    let problem = if !facts.has_rpm() {
-        format!(
-            "{} has no repository files of the form that is read here (*.repo); use Repositories= or \
-             files in mkosi.skeleton/",
-            config.distribution.shown()
-        )
-    } else if directories.is_empty() {
-        format!(
-            "this host has no repositories to use: neither {} is there",
-            rpm_files::HOST_DIRECTORIES.join(" nor ")
-        )
-    } else {
-        match rpm_files::read(&directories, config.repository_key_check) {
-            Ok(listed) => return Some(listed),
-            Err(problem) => problem,
-        }
-    };
-    errors.push(PlanError::Setting { setting, problem });
-    None
 }
 
 /// What the distribution calls the release and the architecture.

@@ -10,7 +10,7 @@ use crate::engine::{BuildError, EngineError, StepError};
 use crate::host::{AskError, CommandError, HostError, printable, printable_path};
 use crate::installer::InstallError;
 use crate::output::OutputError;
-use crate::plan::PlanError;
+use crate::plan::{Missing, PlanError};
 use crate::scripts::secrets::SecretError;
 use crate::tree::TreeError;
 
@@ -48,6 +48,9 @@ pub enum VerbError {
     /// The configuration cannot be built.
     #[error(transparent)]
     Plan(PlanError),
+    /// The host does not have what the configuration counts on.
+    #[error(transparent)]
+    Missing(Missing),
     /// `SOURCE_DATE_EPOCH` is no time.
     #[error(
         "SOURCE_DATE_EPOCH={} is no number of seconds since 1970; unset it or correct it",

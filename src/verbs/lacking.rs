@@ -31,6 +31,7 @@ pub(super) fn lacking(
         tools.extend(signer.tools());
     }
     lacking.extend(host.require(&tools).err().map(VerbError::Host));
+    lacking.extend(plan.missing.iter().cloned().map(VerbError::Missing));
     let passwords = plan.actions().filter_map(|action| match action {
         Action::SetPasswords(passwords) => Some(passwords),
         _ => None,

@@ -46,3 +46,14 @@ pub fn fedora() -> PathBuf {
         tool(&parts[0].to_string_lossy(), &[&words[0], &words[1]]);
     })
 }
+
+/// The same with the packages of `centos`, `mageia` or `opensuse`: most of them are those of [`fedora`].
+pub fn family(name: &str) -> PathBuf {
+    let shared = fedora();
+    let parts = ["family", "fedora", "fedora.spec", "shape"].map(file);
+    let paths: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
+    made_once(&format!("shaped-{name}"), &paths, |new| {
+        let words = [shared.to_string_lossy(), new.to_string_lossy()];
+        tool(&parts[0].to_string_lossy(), &[name, &words[0], &words[1]]);
+    })
+}

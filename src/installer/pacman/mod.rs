@@ -6,9 +6,9 @@ mod keyring;
 
 use self::hints::explain;
 use super::confined::{Confined, TREE, WORK};
-use super::{InstallError, Installer, Request, Site, cache, escapes};
+use super::{InstallError, Installer, Request, Site, Unknown, cache, escapes, lookup};
 use crate::distro::{PacmanRepositories, Repositories};
-use crate::host::{Command, CommandError, Host, Stdout};
+use crate::host::{Command, CommandError, Host, Lock, Stdout};
 use crate::tree::Root;
 
 /// The program, and its directory in a build's scratch space.
@@ -79,6 +79,36 @@ impl Installer for Pacman {
         })
     }
 
+    fn unknown(
+        &self,
+        request: &Request,
+        site: &Site,
+        host: &Host,
+    ) -> Result<Option<Vec<Unknown>>, InstallError> {
+        let mut pacman = repositories(request)?.clone();
+        // Nothing is installed: only databases that must be signed are checked.
+        pacman.check_keys &= pacman.repositories.iter().any(|one| one.signed_database);
+        let manager = Manager::prepare(request, &pacman, site, host)?;
+        manager.run(&REFRESH, &[], false)?;
+        let mut names = manager.run(&["--sync", "--list", "--quiet"], &[], true)?;
+        names += &manager
+            .run(&["--sync", "--groups", "--quiet"], &[], true)
+            .or_else(no_groups)?;
+        let print = [
+            "--sync",
+            "--nodeps",
+            "--nodeps",
+            "--print",
+            "--print-format=%n",
+        ];
+        let unknown = lookup::unknown(&request.packages, &names, |word| {
+            let words = [word.to_owned()];
+            let printed = manager.run(&print, &words, true).or_else(no_groups)?;
+            Ok(!printed.trim().is_empty())
+        })?;
+        Ok(Some(unknown))
+    }
+
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
         let place = Confined::new(site, NAME, None)?;
         place.write("remove.conf", &conf::for_removal())?;
@@ -117,30 +147,59 @@ fn arguments(words: &[&str], names: &[String]) -> Vec<String> {
     all
 }
 
-/// Fills an empty tree, or adds to a filled one, which is brought up to date then: packages of a
-/// rolling distribution fit together only as of one day.
-fn work(request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
-    let pacman = repositories(request)?;
-    let _lock = cache::lock(request, host)?;
-    Root::open(&site.root)?.create_dir_all(DATABASE, 0o755)?;
-    let mut place = Confined::new(site, NAME, request.cache.as_deref())?;
-    if pacman.check_keys || pacman.installs_keyring {
-        keyring::prepare(pacman, site, &mut place, host)?;
+/// pacman with everything that it needs for a tree.
+struct Manager<'a> {
+    request: &'a Request,
+    place: Confined,
+    host: &'a Host,
+    /// Held while the package cache is used.
+    _lock: Option<Lock>,
+}
+
+impl<'a> Manager<'a> {
+    fn prepare(
+        request: &'a Request,
+        pacman: &PacmanRepositories,
+        site: &Site,
+        host: &'a Host,
+    ) -> Result<Self, InstallError> {
+        let lock = cache::lock(request, host)?;
+        Root::open(&site.root)?.create_dir_all(DATABASE, 0o755)?;
+        let mut place = Confined::new(site, NAME, request.cache.as_deref())?;
+        if pacman.check_keys || pacman.installs_keyring {
+            keyring::prepare(pacman, site, &mut place, host)?;
+        }
+        let mut used = pacman.clone();
+        for server in used.repositories.iter_mut().flat_map(|r| &mut r.servers) {
+            *server = place.address(server);
+        }
+        place.write("pacman.conf", &conf::text(request, &used)?)?;
+        Ok(Self {
+            request,
+            place,
+            host,
+            _lock: lock,
+        })
     }
-    let mut used = pacman.clone();
-    for server in used.repositories.iter_mut().flat_map(|r| &mut r.servers) {
-        *server = place.address(server);
-    }
-    place.write("pacman.conf", &conf::text(request, &used)?)?;
-    let run = |words: &[&str], names: &[String], capture: bool| {
-        let mut command = place.command("pacman", arguments(words, names), host)?;
+
+    /// Runs it; returns what it prints, if that is asked for.
+    fn run(&self, words: &[&str], names: &[String], capture: bool) -> Result<String, InstallError> {
+        let arguments = arguments(words, names);
+        let mut command = self.place.command("pacman", arguments, self.host)?;
         if capture {
             command = command.stdout(Stdout::Capture);
         }
-        let text = |e| explain(FAILED, Some(request), e);
-        let output = host.run(command).map_err(text)?;
-        Ok::<String, InstallError>(String::from_utf8_lossy(&output.stdout).into_owned())
-    };
+        let text = |e| explain(FAILED, Some(self.request), e);
+        let output = self.host.run(command).map_err(text)?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// Fills an empty tree, or adds to a filled one, which is brought up to date then: packages of a
+/// rolling distribution fit together only as of one day.
+fn work(request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
+    let manager = Manager::prepare(request, repositories(request)?, site, host)?;
+    let run = |words: &[&str], names: &[String], capture| manager.run(words, names, capture);
     if request.excluded.is_empty() {
         run(&ALL_AT_ONCE, &request.packages, false)?;
         return Ok(());
@@ -168,7 +227,7 @@ fn work(request: &Request, site: &Site, host: &Host) -> Result<(), InstallError>
     Ok(())
 }
 
-/// pacman fails when there is no group at all.
+/// pacman fails when there is no group at all, or nothing of that name.
 fn no_groups(error: InstallError) -> Result<String, InstallError> {
     match error {
         InstallError::Command {

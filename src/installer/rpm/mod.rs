@@ -96,6 +96,12 @@ impl Work {
         Ok(work)
     }
 
+    /// A list of packages is checked when it is fetched: whoever trusts others fetches it again.
+    fn cache_by_keys(&mut self, site: &Site, host: &Host) -> Result<(), InstallError> {
+        self.cache = self.cache.join(keys::imported(self, site, host)?);
+        make_directory(&self.cache)
+    }
+
     /// A command whose rpm knows the settings of this installation and nobody's own.
     pub fn command(&self, program: &str) -> Command {
         Command::new(program)
@@ -119,7 +125,7 @@ pub(super) struct Prepared {
     pub trusted: Vec<Trusted>,
     /// The image's own rpm can read its database.
     readable: bool,
-    _mounts: Mounts,
+    _mounts: Option<Mounts>,
 }
 
 impl Prepared {
@@ -174,16 +180,46 @@ pub(super) fn prepare(
     if !filled {
         keys::import(&trusted, &work, site, host)?;
     }
-    if rpm.sources.iter().any(|source| source.check_metadata) {
-        // A list of packages is checked when it is fetched: whoever trusts others fetches it again.
-        work.cache = work.cache.join(keys::imported(&work, site, host)?);
-        make_directory(&work.cache)?;
+    if checks_lists(rpm) {
+        work.cache_by_keys(site, host)?;
     }
     Ok(Prepared {
         trusted,
         work,
         readable,
-        _mounts: Mounts::attach(&site.root)?,
+        _mounts: Some(Mounts::attach(&site.root)?),
+    })
+}
+
+fn checks_lists(rpm: &RpmRepositories) -> bool {
+    rpm.sources.iter().any(|source| source.check_metadata)
+}
+
+/// As [`prepare`], to look packages up in an empty tree: keys are needed for lists that must be signed, and
+/// for nothing else.
+pub(super) fn prepare_lookup(
+    request: &Request,
+    rpm: &RpmRepositories,
+    manager: &'static str,
+    site: &Site,
+    host: &Host,
+) -> Result<Prepared, InstallError> {
+    let mut rpm = rpm.clone();
+    for source in &mut rpm.sources {
+        source.check_packages &= source.check_metadata;
+    }
+    let mut work = Work::open(Some(request), manager, site, host)?;
+    let readable = macros::write(&work, request, &rpm, host)?;
+    let trusted = keys::collect(&rpm, false, site, &work, host)?;
+    if checks_lists(&rpm) {
+        keys::import(&trusted, &work, site, host)?;
+        work.cache_by_keys(site, host)?;
+    }
+    Ok(Prepared {
+        trusted,
+        work,
+        readable,
+        _mounts: None,
     })
 }
 
@@ -201,7 +237,7 @@ pub(super) fn prepare_removal(
         trusted: Vec::new(),
         work,
         readable: true,
-        _mounts: Mounts::attach(&site.root)?,
+        _mounts: Some(Mounts::attach(&site.root)?),
     })
 }
 

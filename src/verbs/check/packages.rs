@@ -41,7 +41,7 @@ pub(super) fn check(
         request.cache = None;
     }
     let not_looked_up = |why: &str| format!("packages could not be looked up: {why}");
-    match ask(&request, installer, host) {
+    match ask(&request, config, installer, host) {
         Ok(Some(unknown)) => {
             let level = if own_repositories(&config.skeleton_trees) {
                 Level::Warning
@@ -69,6 +69,7 @@ pub(super) fn check(
 
 fn ask(
     request: &Request,
+    config: &Config,
     installer: &dyn Installer,
     host: &Host,
 ) -> Result<Option<Vec<Unknown>>, InstallError> {
@@ -86,7 +87,35 @@ fn ask(
             source,
         })?;
     }
+    bring_keys(&config.skeleton_trees, &site.root)?;
     installer.unknown(request, &site, host)
+}
+
+/// Where projects have keys of repositories in their skeleton trees.
+const KEYS: [&str; 4] = [
+    "etc/apt/trusted.gpg.d",
+    "etc/pki/rpm-gpg",
+    "usr/share/keyrings",
+    "usr/share/pacman/keyrings",
+];
+
+/// Copies the keys in directories of skeleton trees: lists of packages may be signed with them.
+fn bring_keys(trees: &[impl AsRef<Path>], root: &Path) -> Result<(), InstallError> {
+    for (tree, directory) in trees.iter().flat_map(|tree| KEYS.map(|keys| (tree, keys))) {
+        let to = root.join(directory);
+        let failed = |source| InstallError::Prepare {
+            path: to.clone(),
+            source,
+        };
+        let entries = fs::read_dir(tree.as_ref().join(directory));
+        for entry in entries.into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                fs::create_dir_all(&to).map_err(failed)?;
+                fs::copy(entry.path(), to.join(entry.file_name())).map_err(failed)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether a skeleton tree may bring repositories that are not looked at here.
