@@ -558,7 +558,7 @@ fn root_rpm_check_asks_the_distribution() {
         (
             ZYPPER,
             "openSUSE tumbleweed",
-            "pattern:greeting",
+            "libhello>=1",
             "pattern:nosuch",
         ),
     ] {

@@ -12,7 +12,7 @@ const ARCHIVE: &str = "http://archive.ubuntu.com/ubuntu";
 const SECURITY: &str = "http://security.ubuntu.com/ubuntu";
 /// Everything of all other architectures.
 const PORTS: &str = "http://ports.ubuntu.com/ubuntu-ports";
-/// Where releases go half a year after their last update; those with long-term support stay.
+/// Where releases go within months of their last update; those with long-term support stay.
 const OLD_RELEASES: &str = "http://old-releases.ubuntu.com/ubuntu";
 /// The keyring of the package ubuntu-keyring (elsewhere ubuntu-archive-keyring).
 const KEYRING: &str = "/usr/share/keyrings/ubuntu-archive-keyring.gpg";
