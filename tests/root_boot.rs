@@ -134,7 +134,7 @@ fn root_boots_ext4_and_keeps_its_initrd() {
     );
     assert_eq!(
         fs::read(format!("{uki}.line")).unwrap(),
-        b"console=ttyS0 loglevel=4 rw"
+        b"no_timer_check console=ttyS0 loglevel=4 rw"
     );
 
     // The same again, with another file in it: dracut has nothing to do. Then something that it

@@ -566,7 +566,11 @@ fn root_rpm_check_asks_the_distribution() {
             format!("Packages=hello helo wea* greeting(english) /usr/bin/weak {group} {unknown}\n");
         let project = project(of, "ours", &mirror, &settings);
         let before = project.untouched();
-        let run = project.run(&["check"]);
+        let home = tempfile::tempdir().unwrap();
+        let mut command = project.command(&["check"]);
+        command.env("HOME", home.path());
+        let run = finish(command);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
         run.exits(2)
             .prints(&format!("{name} has no package helo; did you mean hello?"))
             .prints(&format!("{name} has no package {unknown}"))

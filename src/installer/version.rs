@@ -3,10 +3,16 @@
 use super::InstallError;
 use crate::host::{Command, Host, Stdout};
 
-/// The first line of what `program --version` prints, with what it is the version of.
+/// The first line of what `program --version` prints, with what it is the version of. dnf looks at the host's
+/// packages for it, and Debian's rpm makes a database for that in the home directory: it gets another one.
 pub(super) fn of(name: &str, program: &str, host: &Host) -> Result<(String, String), InstallError> {
+    let home = tempfile::tempdir().map_err(|source| InstallError::Prepare {
+        path: std::env::temp_dir(),
+        source,
+    })?;
     let command = Command::new(program)
         .arg("--version")
+        .env("HOME", home.path())
         .stdout(Stdout::Capture);
     let output = host.run(command).map_err(|source| InstallError::Command {
         what: format!("asking {program} for its version failed"),
