@@ -98,7 +98,7 @@ const OLD: &str = "2020a-0+deb10u1";
 
 /// How many packages dpkg was given to unpack.
 fn left_to_dpkg(commands: &str) -> usize {
-    commands.matches(":/run/mkosi/packages/").count()
+    commands.matches(" /run/mkosi/packages/").count()
 }
 
 fn version(tree: &Path, package: &str) -> String {

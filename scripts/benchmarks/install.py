@@ -1,6 +1,8 @@
 """Debian's packages into an empty tree, beside mmdebstrap and debootstrap."""
+import gzip
 import hashlib
 import json
+import lzma
 import os
 import shutil
 
@@ -16,65 +18,98 @@ MANY = ("at avahi-daemon build-essential ca-certificates cron fontconfig fuse3 g
 BASE = ["dbus", "libpam-systemd", "login", "systemd", "systemd-sysv"]
 
 
+# An index of the packages in the pool alone, which every tool reads in no time, and Debian's own of all its
+# packages, as a mirror has it.
+INDICES = {"small": "index of the packages used", "whole": "whole index"}
+
+
 def install_minimal(runs, scratch):
-    install(runs, scratch, "minimal", [], 0.30)
+    for index in INDICES:
+        install(runs, scratch, index, "minimal", [], 0.30)
 
 
 def install_large(runs, scratch):
-    install(runs, scratch, "with 300 packages more", MANY, 0.45)
+    for index in INDICES:
+        install(runs, scratch, index, "with 300 packages more", MANY, 0.45)
 
 
-def install(runs, scratch, name, packages, limit):
-    repository = the_repository(scratch)
-    cache = os.path.join(scratch, "cache")
-    os.makedirs(cache)
+def install(runs, scratch, index, name, packages, limit):
+    """The limits hold for a cache that has the packages and what apt makes of the index. What the first build
+    takes, which has none, is told besides."""
+    repository = the_repository(scratch, index)
+    scratch = os.path.join(scratch, index)
     mirror = f"LocalMirror=file://{repository}\nRepositoryKeyCheck=no\n[Output]"
-    settings = SETTINGS.replace("[Output]", mirror).replace("{cache}", cache)
-    directory = os.path.join(scratch, "project")
-    project(directory, settings % ("directory", "tree", " ".join(packages)), {})
-    ours, theirs, others, memory = [], [], [], 0
-    for index in range(runs + 1):
+    settings = SETTINGS.replace("[Output]", mirror) % ("directory", "tree", " ".join(packages))
+    directory, cold = os.path.join(scratch, "project"), os.path.join(scratch, "cold")
+    project(directory, settings.replace("{cache}", empty(scratch, "cache")), {})
+    ours, first, theirs, others, memory = [], [], [], [], 0
+    for number in range(runs + 1):
         # Nothing is removed between runs: ext4 without a journal passes over every file that was deleted
         # in the last minutes, one by one, whenever it makes a file, and the next tool would pay for it.
-        beside = os.path.join(scratch, str(index))
+        beside = os.path.join(scratch, str(number))
         seconds, peak = install_with_mkosi(directory, empty(beside, "mkosi"))
+        project(cold, settings.replace("{cache}", empty(beside, "cache")), {})
+        uncached, _ = install_with_mkosi(cold, empty(beside, "cold"))
         reference = install_with_mmdebstrap(repository, BASE + packages, empty(beside, "mmdebstrap"))
         other = None if packages else install_with_debootstrap(repository, BASE, empty(beside, "debootstrap"))
-        if index > 0:  # the first only warms up
+        if number > 0:  # the first only warms up
             ours.append(seconds)
+            first.append(uncached)
             theirs.append(reference)
             others.append(other)
             memory = max(memory, peak)
+    print(f"  {INDICES[index]}:")
     mid = row(f"mkosi, {name}", ours)
+    first = row(f"mkosi, {name}, empty cache", first)
     base = row(f"mmdebstrap, {name}", theirs)
-    print(f"  ratio of medians {mid / base:.2f} (at most {limit:.2f}); peak memory {memory:.0f} MB (at most 300)")
+    print(f"  ratio of medians {mid / base:.2f} (at most {limit:.2f}), with an empty cache {first / base:.2f}; "
+          f"peak memory {memory:.0f} MB (at most 300)")
     if not packages:
         base = row(f"debootstrap, {name}", others)
-        print(f"  ratio of medians {mid / base:.2f} (at most 0.12)")
+        print(f"  ratio of medians {mid / base:.2f} (at most 0.12), with an empty cache {first / base:.2f}")
 
 
-def the_repository(scratch):
+def the_repository(scratch, index):
     """A repository on the disk of what a first build downloads; made once."""
-    repository = os.path.join(SCRATCH, "repository")
-    if os.path.exists(repository):
-        return repository
-    cache = os.path.join(SCRATCH, "install-packages")
-    os.makedirs(cache, exist_ok=True)
-    first = os.path.join(scratch, "first")
-    project(first, SETTINGS.replace("{cache}", cache) % ("directory", "tree", " ".join(MANY)), {})
-    timed([MKOSI, "-C", first, "--force", "build"])
-    shutil.rmtree(first)
-    making = os.path.join(scratch, "repository")
-    make_repository(cache, making)
-    os.rename(making, repository)
-    return repository
+    repositories = os.path.join(SCRATCH, "repositories")
+    if not os.path.exists(repositories):
+        cache = os.path.join(SCRATCH, "install-packages")
+        os.makedirs(cache, exist_ok=True)
+        first = os.path.join(scratch, "first")
+        project(first, SETTINGS.replace("{cache}", cache) % ("directory", "tree", " ".join(MANY)), {})
+        timed([MKOSI, "-C", first, "--force", "build"])
+        shutil.rmtree(first)
+        making = os.path.join(scratch, "repositories")
+        make_repositories(cache, making)
+        os.rename(making, repositories)
+    return os.path.join(repositories, index)
 
 
-def make_repository(cache, repository):
-    """An unsigned repository of the packages in a cache, described as their own repository does."""
+def make_repositories(cache, directory):
+    """Unsigned repositories of the packages in a cache, described as their own repository does."""
+    stanzas, pool = described(cache), {}
+    for number, name in enumerate(sorted(os.listdir(cache))):
+        if name in stanzas:
+            fields, stanza = stanzas[name]
+            lines = [line for line in stanza.split("\n") if not line.startswith("Filename: ")]
+            pool[fields["Package"]] = (name, f"pool/{number}.deb", "\n".join(lines))
+    for index in INDICES:
+        repository = os.path.join(directory, index)
+        os.makedirs(os.path.join(repository, "pool"))
+        for name, path, _ in pool.values():
+            os.link(os.path.join(cache, name), os.path.join(repository, path))
+    packages = {package: f"{stanza}\nFilename: {path}" for package, (_, path, stanza) in pool.items()}
+    write_index(os.path.join(directory, "small"), packages, [])
+    # One version of each package, so that all tools agree on what to install.
+    packages.update((fields["Package"], stanza) for fields, stanza in stanzas.values()
+                    if fields["Package"] not in packages)
+    write_index(os.path.join(directory, "whole"), packages, [("xz", lzma.compress), ("gz", gzip.compress)])
+
+
+def described(cache):
+    """What the lists in a cache say of packages, by the names of their files in the cache."""
     stanzas = {}
-    lists = os.path.join(cache, "apt")
-    for directory, _, names in os.walk(lists):
+    for directory, _, names in os.walk(os.path.join(cache, "apt")):
         for name in names:
             if name.endswith("_Packages"):
                 with open(os.path.join(directory, name)) as f:
@@ -83,25 +118,25 @@ def make_repository(cache, repository):
                                       if line.startswith(("Package: ", "Version: ", "Architecture: ")))
                         if fields:
                             version = fields["Version"].replace(":", "%3a")
-                            stanzas[f"{fields['Package']}_{version}_{fields['Architecture']}.deb"] = stanza
-    pool = os.path.join(repository, "pool")
-    index = os.path.join(repository, "dists/bookworm/main/binary-amd64")
-    os.makedirs(pool)
-    os.makedirs(index)
-    packages = []
-    for number, name in enumerate(sorted(os.listdir(cache))):
-        if name in stanzas:
-            os.link(os.path.join(cache, name), os.path.join(pool, f"{number}.deb"))
-            lines = [line for line in stanzas[name].split("\n") if not line.startswith("Filename: ")]
-            packages.append("\n".join(lines + [f"Filename: pool/{number}.deb"]))
-    content = "\n\n".join(packages) + "\n\n"
-    with open(os.path.join(index, "Packages"), "w") as f:
-        f.write(content)
-    digest = hashlib.sha256(content.encode()).hexdigest()
+                            stanzas[f"{fields['Package']}_{version}_{fields['Architecture']}.deb"] = fields, stanza
+    return stanzas
+
+
+def write_index(repository, packages, compressions):
+    """The index of packages, as it is or compressed in these ways, and its checksums."""
+    directory = os.path.join(repository, "dists/bookworm/main/binary-amd64")
+    os.makedirs(directory)
+    plain = "".join(packages[name].strip("\n") + "\n\n" for name in sorted(packages)).encode()
+    files = {"Packages": plain, **{f"Packages.{kind}": compress(plain) for kind, compress in compressions}}
+    # A mirror tells the checksum of the index as it is, too, but does not have it.
+    for name in list(files)[1 if compressions else 0:]:
+        with open(os.path.join(directory, name), "wb") as f:
+            f.write(files[name])
+    sums = "".join(f" {hashlib.sha256(content).hexdigest()} {len(content)} main/binary-amd64/{name}\n"
+                   for name, content in files.items())
     with open(os.path.join(repository, "dists/bookworm/Release"), "w") as f:
         f.write("Suite: bookworm\nCodename: bookworm\nArchitectures: amd64\nComponents: main\n"
-                "Date: Thu, 01 Jan 2026 00:00:00 UTC\n"
-                f"SHA256:\n {digest} {len(content.encode())} main/binary-amd64/Packages\n")
+                f"Date: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n{sums}")
 
 
 def install_with_mkosi(directory, output):

@@ -175,7 +175,7 @@ fn read_list(
 }
 
 /// A file and its state, as one word and a name.
-fn stamp(path: &Path) -> io::Result<String> {
+pub(super) fn stamp(path: &Path) -> io::Result<String> {
     let found = fs::metadata(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(format!(

@@ -14,8 +14,7 @@ use crate::installer::InstallError;
 use crate::tree::archive::Fault;
 use crate::tree::shown::shown_name;
 
-/// Writes each of these packages, expanded, into `directory`, which must be there; returns where they
-/// are, in the same order.
+/// Writes each of these packages, expanded, into `directory`, which must be there, as `NUMBER.deb`.
 ///
 /// # Errors
 /// When one is damaged or cannot be written; the name of the first such file is told.
@@ -23,19 +22,16 @@ pub(super) fn expand(
     packages: &[PathBuf],
     directory: &Path,
     cancel: &Cancel,
-) -> Result<Vec<PathBuf>, InstallError> {
-    let targets: Vec<PathBuf> = (0..packages.len())
-        .map(|number| directory.join(format!("{number}.deb")))
-        .collect();
-    let write = |(package, target): (&PathBuf, &PathBuf)| {
+) -> Result<(), InstallError> {
+    let write = |(number, package): (usize, &PathBuf)| {
         if cancel.is_cancelled() {
             return Err(InstallError::Cancelled);
         }
-        one(package, target).map_err(|fault| about(&shown_name(package), fault))
+        let target = directory.join(format!("{number}.deb"));
+        one(package, &target).map_err(|fault| about(&shown_name(package), fault))
     };
-    let all: Vec<_> = packages.par_iter().zip(&targets).map(write).collect();
-    all.into_iter().collect::<Result<(), _>>()?;
-    Ok(targets)
+    let all: Vec<_> = packages.par_iter().enumerate().map(write).collect();
+    all.into_iter().collect()
 }
 
 fn one(package: &Path, target: &Path) -> Result<(), Fault> {

@@ -34,7 +34,7 @@ pub(super) fn fill(
     host: &Host,
 ) -> Result<(), InstallError> {
     resolve::update(settings, request, host)?;
-    let chosen = resolve::choose_for_new_tree(settings, request, host)?;
+    let chosen = resolve::choose_for_new_tree(settings, request, site, host)?;
     let packages = read_all(&chosen, &host.cancel)?;
     database::begin(root, &request.architecture)?;
     let order = resolve::configured(settings)?;

@@ -12,6 +12,7 @@ use super::outcome::{Failed, Obstacle, Tree, Unpacked, Way};
 use super::owners::Owners;
 use super::places::Places;
 use super::relations::Relations;
+use super::session::Session;
 use super::special::Special;
 use super::triggers::Triggers;
 use super::wave::unpack_all;
@@ -22,6 +23,9 @@ use crate::installer::{InstallError, Request, Site};
 use crate::tree::archive::Fault;
 use crate::tree::shown::shown_bytes;
 use crate::tree::{Root, TreeError};
+
+/// What every script needs.
+const SHELL: &str = "bin/sh";
 
 /// An error about a package.
 pub(super) fn about(name: &str, fault: Fault) -> InstallError {
@@ -52,6 +56,8 @@ pub(super) struct Filling<'a> {
     installed: Option<&'a Installed>,
     /// Decompresses other packages while scripts of the first ones run.
     ahead: Option<Ahead>,
+    /// Where scripts run; none before the first of them.
+    session: Option<Session<'a>>,
 }
 
 impl<'a> Filling<'a> {
@@ -87,6 +93,7 @@ impl<'a> Filling<'a> {
             ran: BTreeSet::new(),
             installed,
             ahead: None,
+            session: None,
         })
     }
 
@@ -191,18 +198,29 @@ impl<'a> Filling<'a> {
         Ok(triggers.write(self.root)?)
     }
 
+    /// The container; started if there is none.
+    fn take_session(&mut self) -> Result<Session<'a>, InstallError> {
+        match self.session.take() {
+            Some(session) => Ok(session),
+            None => Session::begin(self.request, self.site, self.host),
+        }
+    }
+
     fn run(&mut self, what: &str, steps: &[Step]) -> Result<(), InstallError> {
+        if steps.is_empty() {
+            return Ok(());
+        }
+        let mut session = self.take_session()?;
         let dpkg = self.packages.iter().find(|p| p.name == "dpkg");
         let there = self.installed.map_or("", |installed| &installed.dpkg);
         let inside = Inside {
-            request: self.request,
             site: self.site,
             packages: self.packages,
-            host: self.host,
             dpkg: dpkg.map_or(there, |package| &package.version),
             ran: &self.ran,
         };
-        inside.run(what, steps)?;
+        inside.run(&mut session, what, steps)?;
+        self.session = Some(session);
         self.ran.extend(steps.iter().filter_map(|step| match step {
             Step::Preinst(number) => Some(number),
             _ => None,
@@ -217,6 +235,10 @@ impl<'a> Filling<'a> {
     /// When a package is damaged or hostile, or the tree cannot be changed.
     pub fn first_files(&mut self) -> Result<(), InstallError> {
         let unpacked = self.unpack(&self.ways.first.clone(), Way::First)?;
+        // That takes a while, in which the database is written.
+        if self.root.is_file(SHELL)? {
+            self.session = Some(self.take_session()?);
+        }
         let (scripted, now): (Vec<_>, Vec<_>) = unpacked
             .into_iter()
             .partition(|(number, _)| self.has_preinst(*number));
@@ -334,6 +356,7 @@ impl<'a> Filling<'a> {
         }
         steps.push(Step::ConfigureAll);
         self.run("configuring packages failed", &steps)?;
+        self.session = None;
         Ok(Triggers::arrange(self.root, self.packages)?)
     }
 }

@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::control::Package;
 use super::database;
 use super::filling::about;
-use super::programs::write_programs;
-use crate::host::{Container, Host, shell_quote};
-use crate::installer::apt::{self, make_directory};
+use super::session::{self, Session};
+use crate::host::{Container, shell_quote};
+use crate::installer::apt::make_directory;
 use crate::installer::{InstallError, Request, SKIP_INITRDS, Site};
 use crate::tree::Root;
 
 /// Where the work's files are seen inside.
-const INSIDE: &str = "/run/mkosi";
+pub(super) const INSIDE: &str = "/run/mkosi";
 
 /// The script that runs before a package is unpacked.
 pub(super) const PREINST: &str = "preinst";
@@ -62,10 +62,8 @@ pub(super) enum Step {
 
 /// Everything that steps need.
 pub(super) struct Inside<'a> {
-    pub request: &'a Request,
     pub site: &'a Site,
     pub packages: &'a [Package],
-    pub host: &'a Host,
     /// The version of the tree's dpkg.
     pub dpkg: &'a str,
     /// Packages whose preinst script has run: dpkg gets them without it.
@@ -73,39 +71,29 @@ pub(super) struct Inside<'a> {
 }
 
 impl Inside<'_> {
-    /// Does the steps in order, in one container.
+    /// Does the steps in order.
     ///
     /// # Errors
     /// When a script fails; its package is named in the last lines.
-    pub fn run(&self, what: &str, steps: &[Step]) -> Result<(), InstallError> {
-        if steps.is_empty() {
-            return Ok(());
-        }
-        let work = self.site.scratch.join("inside");
-        let control = work.join("control");
-        make_directory(&control)?;
-        let mut debs: Vec<(PathBuf, PathBuf)> = Vec::new();
+    pub fn run(
+        &self,
+        session: &mut Session<'_>,
+        what: &str,
+        steps: &[Step],
+    ) -> Result<(), InstallError> {
+        let work = session::directory(self.site);
         for step in steps {
             match step {
-                Step::Preinst(number) => self.lay_out(*number, &control)?,
+                Step::Preinst(number) => self.lay_out(*number, &work.join("control"))?,
                 Step::Unpack { packages, .. } => {
                     for number in packages {
-                        let inside = PathBuf::from(deb_inside(*number));
-                        debs.push((self.deb(*number, &work)?, inside));
+                        self.put_deb(*number, &work.join("packages"))?;
                     }
                 }
                 Step::Configure(_) | Step::ConfigureAll => {}
             }
         }
-        debs.push((control, Path::new(INSIDE).join("control")));
-        run(
-            what,
-            self.request,
-            self.site,
-            &self.script(steps),
-            &debs,
-            self.host,
-        )?;
+        session.run(what, &self.script(steps))?;
         let root = Root::open(&self.site.root)?;
         for number in self.ran {
             let unpacked = steps.iter().any(
@@ -118,17 +106,19 @@ impl Inside<'_> {
         Ok(())
     }
 
-    /// Where a package is that dpkg can unpack.
-    fn deb(&self, number: usize, work: &Path) -> Result<PathBuf, InstallError> {
+    /// Puts a package where dpkg finds it.
+    fn put_deb(&self, number: usize, directory: &Path) -> Result<(), InstallError> {
+        make_directory(directory)?;
         let package = &self.packages[number];
-        if !self.ran.contains(&number) {
-            return Ok(package.path.clone());
+        let path = directory.join(format!("{number}.deb"));
+        if self.ran.contains(&number) {
+            return package
+                .write_without(PREINST, &path)
+                .map_err(|fault| about(&package.name, fault));
         }
-        let path = work.join(format!("{number}.deb"));
-        package
-            .write_without(PREINST, &path)
-            .map_err(|fault| about(&package.name, fault))?;
-        Ok(path)
+        fs::copy(&package.path, &path)
+            .map(drop)
+            .map_err(|source| InstallError::Prepare { path, source })
     }
 
     /// Puts a package's control files where the script finds them.
@@ -182,7 +172,10 @@ impl Inside<'_> {
 }
 
 /// The tree as scripts of packages find it.
-fn container(site: &Site) -> Container {
+///
+/// # Errors
+/// When programs for scripts cannot be prepared.
+pub(super) fn container(request: &Request, site: &Site) -> Result<Container, InstallError> {
     let mut container = Container::new(&site.root).walled();
     for (name, value) in [
         ("DEBIAN_FRONTEND", "noninteractive"),
@@ -193,10 +186,14 @@ fn container(site: &Site) -> Container {
     ] {
         container = container.env(name, value);
     }
-    container
+    if request.skip_initrds {
+        container = container.env(SKIP_INITRDS.0, SKIP_INITRDS.1);
+    }
+    Ok(container.env("PATH", format!("{PROGRAMS}:{PATH}")))
 }
 
-fn deb_inside(number: usize) -> String {
+/// Where a package of this number is for dpkg.
+pub(super) fn deb_inside(number: usize) -> String {
     format!("{INSIDE}/packages/{number}.deb")
 }
 
@@ -208,32 +205,4 @@ pub(super) fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Instal
             path: path.to_owned(),
             source,
         })
-}
-
-/// Runs a script inside the tree, with these files of the host in sight.
-///
-/// # Errors
-/// When it fails; `what` says what did.
-pub(super) fn run(
-    what: &str,
-    request: &Request,
-    site: &Site,
-    script: &str,
-    files: &[(PathBuf, PathBuf)],
-    host: &Host,
-) -> Result<(), InstallError> {
-    let mut container = container(site);
-    if request.skip_initrds {
-        container = container.env(SKIP_INITRDS.0, SKIP_INITRDS.1);
-    }
-    container = container
-        .bind_read_only(&write_programs(site)?, Path::new(PROGRAMS))
-        .env("PATH", format!("{PROGRAMS}:{PATH}"));
-    for (path, inside) in files {
-        container = container.bind_read_only(path, inside);
-    }
-    let command = container.command("/bin/sh", ["-c", script]);
-    host.run(command.no_sync())
-        .map_err(|e| apt::explain(what, Some(request), e))?;
-    Ok(())
 }

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use super::checksums;
 use super::filling::about;
+use super::remembered::Remembered;
 use super::settings::Settings;
 use crate::distro::MergedUsr;
 use crate::host::{Command, CommandError, Host, Output, Report};
 use crate::installer::apt::{self, USR_IS_MERGED};
-use crate::installer::{InstallError, Request};
+use crate::installer::{InstallError, Request, Site};
 use crate::tree::archive::Fault;
 
 /// A package that apt has chosen and fetched.
@@ -211,17 +212,32 @@ pub(super) fn calls(text: &[u8]) -> Vec<Vec<String>> {
     calls
 }
 
-/// Has apt choose and fetch what a new tree gets: in the order in which dpkg would unpack it.
+/// Has apt choose and fetch what a new tree gets, in the order in which dpkg would unpack it; or says what
+/// it chose the last time, if all is the same.
 ///
 /// # Errors
 /// When a package cannot be found, fetched or verified, or packages contradict each other.
 pub(super) fn choose_for_new_tree(
     settings: &Settings,
     request: &Request,
+    site: &Site,
     host: &Host,
 ) -> Result<Vec<Chosen>, InstallError> {
     let names = names_for_new_tree(request)?;
-    Ok(choose(settings, &names, Some(request), host)?.packages)
+    let remembered = match request.cache {
+        Some(_) => Remembered::of(settings, &names, site, host)?,
+        None => None,
+    };
+    if let Some(remembered) = &remembered {
+        if let Some(choice) = remembered.recall(settings)? {
+            return Ok(choice.packages);
+        }
+    }
+    let choice = choose(settings, &names, Some(request), host)?;
+    if let Some(remembered) = &remembered {
+        remembered.keep(settings, &choice);
+    }
+    Ok(choice.packages)
 }
 
 /// What apt is told to install into a new tree.
@@ -235,7 +251,13 @@ pub(super) fn names_for_new_tree(request: &Request) -> Result<Vec<String>, Insta
 }
 
 pub(super) fn update_command(settings: &Settings) -> Result<Command, InstallError> {
-    Ok(settings.command()?.args(["--error-on=any", "update"]))
+    // It would make its digest of all packages anew, although the lists are often the same: choosing makes
+    // one when there is none that fits.
+    Ok(settings.command()?.args([
+        "--option=pkgCacheFile::Generate=false",
+        "--error-on=any",
+        "update",
+    ]))
 }
 
 pub(super) fn install_command(
@@ -350,7 +372,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, InstallError> {
 
 /// Reads the third version of what apt tells programs before it installs (apt.conf(5),
 /// `DPkg::Tools::options`): after an empty line, one line for each step of each package.
-fn parse(text: &str) -> Choice {
+pub(super) fn parse(text: &str) -> Choice {
     let steps = text.split_once("\n\n").map_or("", |(_, steps)| steps);
     let mut choice = Choice::default();
     for line in steps.lines() {

@@ -3,15 +3,13 @@
 use std::path::PathBuf;
 
 use super::expand::expand;
-use super::inside::{DPKG, run};
+use super::inside::{DPKG, deb_inside};
 use super::resolve;
+use super::session::{self, Session};
 use super::settings::Settings;
 use crate::host::{Host, shell_quote};
 use crate::installer::apt::make_directory;
 use crate::installer::{InstallError, Request, Site};
-
-/// Where packages are seen inside the tree.
-const INSIDE: &str = "/run/mkosi/packages";
 
 /// Runs dpkg inside the tree, as often and with the words that apt has noted.
 ///
@@ -33,15 +31,10 @@ pub(super) fn tell_dpkg(
         }
         script.push('\n');
     }
-    let packages: Vec<PathBuf> = debs.iter().map(|(path, _)| path.clone()).collect();
-    let expanded = site.scratch.join("expanded");
+    let expanded = session::directory(site).join("packages");
     make_directory(&expanded)?;
-    let files = expand(&packages, &expanded, &host.cancel)?;
-    for ((path, _), file) in debs.iter_mut().zip(files) {
-        *path = file;
-    }
-    let what = "installing packages failed";
-    let result = run(what, request, site, &script, &debs, host);
+    expand(&debs, &expanded, &host.cancel)?;
+    let result = Session::begin(request, site, host)?.run("installing packages failed", &script);
     std::fs::remove_dir_all(&expanded).map_err(|source| InstallError::Prepare {
         path: expanded,
         source,
@@ -50,13 +43,12 @@ pub(super) fn tell_dpkg(
 }
 
 /// A word of a call with the host's path of a package as the tree sees it.
-fn seen_inside(word: String, debs: &mut Vec<(PathBuf, PathBuf)>) -> String {
+fn seen_inside(word: String, debs: &mut Vec<PathBuf>) -> String {
     if !word.starts_with('/') {
         return word;
     }
-    let inside = format!("{INSIDE}/{}.deb", debs.len());
-    debs.push((PathBuf::from(word), PathBuf::from(&inside)));
-    inside
+    debs.push(PathBuf::from(word));
+    deb_inside(debs.len() - 1)
 }
 
 #[cfg(test)]
@@ -70,7 +62,7 @@ mod tests {
         let mut debs = Vec::new();
         let inside = seen_inside("/c/a b.deb".into(), &mut debs);
         assert_eq!(inside, "/run/mkosi/packages/0.deb");
-        assert_eq!(debs[0].0, Path::new("/c/a b.deb"));
+        assert_eq!(debs[0], Path::new("/c/a b.deb"));
         assert_eq!(seen_inside("--pending".into(), &mut debs), "--pending");
     }
 }
