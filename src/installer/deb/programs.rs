@@ -45,7 +45,7 @@ pub(super) fn write_programs(site: &Site, directory: &Path) -> Result<(), Instal
 /// of the tree. Where its own root is, `/` but for tests, must need no quotes.
 fn helper(root: &Path) -> String {
     let real = root.join(HELPER);
-    let units = root.join("etc/systemd/system");
+    let units = root.join("etc/systemd");
     let noted = root.join("var/lib/systemd");
     let (real, units, noted) = (real.display(), units.display(), noted.display());
     format!(
@@ -53,17 +53,24 @@ fn helper(root: &Path) -> String {
 if [ -n "$DPKG_MAINTSCRIPT_PACKAGE" ] &&
     [ -z "$DPKG_ROOT$_DEB_SYSTEMD_HELPER_DEBUG$_DEB_SYSTEMD_HELPER_PURGE" ]
 then
-    case "$#:$1:$2:$3" in
+    case "$#:$1:$2:$3:$4" in
     *[!A-Za-z0-9@:._-]*) ;;
-    2:unmask:[!-]*)
-        if [ ! -e "{units}/$2" ] && [ ! -e {noted}/deb-systemd-helper-masked ] &&
+    2:unmask:[!-]* | 3:--user:unmask:[!-]*)
+        case "$1" in
+        --user) unit=user/$3 ;;
+        *) unit=system/$2 ;;
+        esac
+        if [ ! -e "{units}/$unit" ] && [ ! -e {noted}/deb-systemd-helper-masked ] &&
             [ ! -e {noted}/deb-systemd-user-helper-masked ]
         then
             exit 0
         fi ;;
     3:--quiet:was-enabled:[!-]*)
-        if [ ! -e "{noted}/deb-systemd-helper-enabled/$3.dsh-also" ]
-        then
+        if [ ! -e "{noted}/deb-systemd-helper-enabled/$3.dsh-also" ]; then
+            exit 0
+        fi ;;
+    4:--quiet:--user:was-enabled:[!-]*)
+        if [ ! -e "{noted}/deb-systemd-user-helper-enabled/$4.dsh-also" ]; then
             exit 0
         fi ;;
     esac
@@ -220,7 +227,10 @@ mod tests {
             (&["unmask", "x.timer"][..], 0),
             (&["--quiet", "was-enabled", "x.timer"], 0),
             (&["was-enabled", "x.timer"], 42),
-            (&["--user", "unmask", "x.timer"], 42),
+            (&["--user", "unmask", "x.timer"], 0),
+            (&["--quiet", "--user", "was-enabled", "x.timer"], 0),
+            (&["--user", "was-enabled", "x.timer"], 42),
+            (&["--user", "enable", "x.timer"], 42),
             (&["unmask", "x.timer", "y.timer"], 42),
             (&["unmask", "../x.timer"], 42),
             (&["enable", "x.timer"], 42),
@@ -235,9 +245,16 @@ mod tests {
         fs::write(enabled.join("x.timer.dsh-also"), "").unwrap();
         assert_eq!(status(&["--quiet", "was-enabled", "x.timer"], "x"), 42);
         assert_eq!(status(&["--quiet", "was-enabled", "y.timer"], "x"), 0);
+        let user = ["--quiet", "--user", "was-enabled", "x.timer"];
+        assert_eq!(status(&user, "x"), 0);
+        let enabled = root.join("var/lib/systemd/deb-systemd-user-helper-enabled");
+        fs::create_dir(&enabled).unwrap();
+        fs::write(enabled.join("x.timer.dsh-also"), "").unwrap();
+        assert_eq!(status(&user, "x"), 42);
         std::os::unix::fs::symlink("/dev/null", root.join("etc/systemd/system/x.timer")).unwrap();
         assert_eq!(status(&["unmask", "x.timer"], "x"), 42);
         assert_eq!(status(&["unmask", "y.timer"], "x"), 0);
+        assert_eq!(status(&["--user", "unmask", "x.timer"], "x"), 0);
         fs::create_dir(root.join("var/lib/systemd/deb-systemd-helper-masked")).unwrap();
         assert_eq!(status(&["unmask", "y.timer"], "x"), 42);
     }
