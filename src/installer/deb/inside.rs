@@ -172,10 +172,7 @@ impl Inside<'_> {
 }
 
 /// The tree as scripts of packages find it.
-///
-/// # Errors
-/// When programs for scripts cannot be prepared.
-pub(super) fn container(request: &Request, site: &Site) -> Result<Container, InstallError> {
+pub(super) fn container(request: &Request, site: &Site) -> Container {
     let mut container = Container::new(&site.root).walled();
     for (name, value) in [
         ("DEBIAN_FRONTEND", "noninteractive"),
@@ -189,7 +186,7 @@ pub(super) fn container(request: &Request, site: &Site) -> Result<Container, Ins
     if request.skip_initrds {
         container = container.env(SKIP_INITRDS.0, SKIP_INITRDS.1);
     }
-    Ok(container.env("PATH", format!("{PROGRAMS}:{PATH}")))
+    container.env("PATH", format!("{PROGRAMS}:{PATH}"))
 }
 
 /// Where a package of this number is for dpkg.

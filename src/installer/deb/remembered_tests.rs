@@ -90,28 +90,30 @@ fn another_build_of_the_same_is_told_what_apt_said() {
 
 #[test]
 fn nothing_is_remembered_of_anything_else() {
-    let lists = |scene: &Scene| scene.settings().state.join("lists");
-    let changes: [(&str, &dyn Fn(&Scene)); 7] = [
-        ("a signed list", &|scene| {
+    fn lists(scene: &Scene) -> PathBuf {
+        scene.settings().state.join("lists")
+    }
+    let changes: [(&str, fn(&Scene)); 7] = [
+        ("a signed list", |scene| {
             fs::write(lists(scene).join("m_InRelease"), "SIGNED").unwrap();
         }),
-        ("a list", &|scene| {
+        ("a list", |scene| {
             fs::write(lists(scene).join("m_Packages"), "Package: b\n\n").unwrap();
         }),
-        ("one list more", &|scene| {
+        ("one list more", |scene| {
             fs::write(lists(scene).join("n_Packages"), "").unwrap();
         }),
-        ("the package", &|scene| {
+        ("the package", |scene| {
             fs::write(&scene.package, "PACKAGE").unwrap();
         }),
-        ("no package", &|scene| {
+        ("no package", |scene| {
             fs::remove_file(&scene.package).unwrap();
         }),
-        ("a pin", &|scene| {
+        ("a pin", |scene| {
             let path = scene.site.root.join("etc/apt/preferences.d/pin");
             fs::write(path, "Package: *\n").unwrap();
         }),
-        ("the database", &|scene| {
+        ("the database", |scene| {
             let path = scene.site.root.join(DPKG_STATUS);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "Package: usr-is-merged\n").unwrap();

@@ -57,7 +57,7 @@ impl<'a> Session<'a> {
             source,
         };
         let (shell, input) = UnixStream::pair().map_err(prepare)?;
-        let command = container(request, site)?
+        let command = container(request, site)
             .bind_read_only(&directory, Path::new(INSIDE))
             .command("/bin/sh", ["-c", WAIT])
             .stdin(Stdin::File(File::from(OwnedFd::from(input))))
