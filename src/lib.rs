@@ -11,6 +11,8 @@ pub mod disk;
 pub mod distro;
 pub mod engine;
 pub mod frontend;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 // System calls that no crate makes safe.
 #[allow(unsafe_code)]
 pub mod host;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::host::is_hidden;
+
 /// Longest piece of somebody else's text that a message repeats, in characters.
 const LONGEST: usize = 100;
 
@@ -9,17 +11,10 @@ const LONGEST: usize = 100;
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a str);
 
-/// Whether a character may change what a terminal shows around it.
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        // Line separators, and marks that reverse the order of the text around them.
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.chars() {
-            if is_unsafe(c) {
+            if is_hidden(c) {
                 write!(f, "{}", c.escape_default())?;
             } else {
                 fmt::Write::write_char(f, c)?;

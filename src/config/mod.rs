@@ -23,6 +23,8 @@ mod git_tree;
 mod installer_files;
 mod layers;
 mod load;
+#[cfg(test)]
+mod merging_tests;
 mod origin;
 mod output_name;
 mod project;

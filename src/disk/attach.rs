@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use super::{Architecture, DiskError, PartitionKind, layout::SECTOR, types};
+use super::layout::{LARGEST_FILE, SECTOR};
+use super::{Architecture, DiskError, PartitionKind, types};
 use crate::host::{LoopDevice, LoopOptions, Mount, mount_point_inside};
 
 /// A disk image whose file systems are mounted. To be used in a mount namespace of its own, so that
@@ -169,7 +170,12 @@ impl AttachedImage {
     /// # Errors
     /// When it cannot be read.
     pub fn is_image(path: &Path) -> Result<bool, DiskError> {
-        Ok(whole(path)?.is_some() || partitions(path).is_ok())
+        if whole(path)?.is_some() {
+            return Ok(true);
+        }
+        // The file may be no more than the start of one.
+        let file = File::open(path).map_err(DiskError::io("open", path))?;
+        Ok(read_table(&file).is_ok())
     }
 
     fn mount(
@@ -260,8 +266,32 @@ fn whole(image: &Path) -> Result<Option<Found>, DiskError> {
 /// Reads the primary partition table (UEFI specification, sections 5.3.2 and 5.3.3).
 pub(super) fn partitions(image: &Path) -> Result<Vec<Found>, DiskError> {
     let file = File::open(image).map_err(DiskError::io("open", image))?;
-    let read = DiskError::io("read the partition table of", image);
-    read_table(&file).map_err(read)
+    let read = || -> io::Result<Vec<Found>> {
+        let length = file.metadata()?.len();
+        let found = read_table(&file)?;
+        if found.iter().any(|slot| slot.offset + slot.size > length) {
+            return Err(outside());
+        }
+        Ok(found)
+    };
+    read().map_err(DiskError::io("read the partition table of", image))
+}
+
+/// No file has this sector.
+const LARGEST_LBA: u64 = LARGEST_FILE / SECTOR;
+
+fn outside() -> io::Error {
+    let what = "a partition of its table lies outside the image";
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// Types, places and sizes of partitions, for whoever tries bad tables.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn table_for_fuzzing(image: &Path) -> Result<Vec<(Uuid, u64, u64)>, DiskError> {
+    let found = partitions(image)?.into_iter();
+    Ok(found
+        .map(|found| (found.type_uuid, found.offset, found.size))
+        .collect())
 }
 
 fn read_table(file: &File) -> io::Result<Vec<Found>> {
@@ -279,22 +309,27 @@ fn read_table(file: &File) -> io::Result<Vec<Found>> {
     if !header.starts_with(b"EFI PART") || !(128..=4096).contains(&length) || count > 1024 {
         return Err(bad());
     }
+    if entries >= LARGEST_LBA {
+        return Err(outside());
+    }
+    let entries = entries * SECTOR;
     let mut found = Vec::new();
     for index in 0..u64::from(count) {
         let mut entry = [0; 56];
-        let at = entries.checked_mul(SECTOR).ok_or_else(bad)? + index * u64::from(length);
-        file.read_exact_at(&mut entry, at)?;
+        file.read_exact_at(&mut entry, entries + index * u64::from(length))?;
         let number = |at: usize| u64::from_le_bytes(array(&entry[at..at + 8]));
         let type_uuid = Uuid::from_bytes_le(array(&entry[..16]));
         if type_uuid.is_nil() {
             continue;
         }
         let (first, last) = (number(32), number(40));
-        let sectors = last.checked_sub(first).ok_or_else(bad)? + 1;
+        if first > last || last >= LARGEST_LBA {
+            return Err(outside());
+        }
         found.push(Found {
             type_uuid,
-            offset: first.checked_mul(SECTOR).ok_or_else(bad)?,
-            size: sectors.checked_mul(SECTOR).ok_or_else(bad)?,
+            offset: first * SECTOR,
+            size: (last - first + 1) * SECTOR,
             read_only: number(48) & (1 << 60) != 0,
         });
     }
@@ -345,6 +380,44 @@ pub fn host_dissects() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_that_lead_outside_their_file_are_refused() {
+        let root = types::type_uuid(PartitionKind::Root, Architecture::X86_64);
+        let table = |entries: u64, first: u64, last: u64| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            file.as_file().set_len(1 << 20).unwrap();
+            let write = |bytes: &[u8], at| file.as_file().write_all_at(bytes, at).unwrap();
+            write(b"EFI PART", 512);
+            for (at, value) in [(72, entries), (80, 128 << 32 | 2)] {
+                write(&u64::to_le_bytes(value), 512 + at);
+            }
+            write(root.to_bytes_le().as_slice(), 1024);
+            write(&first.to_le_bytes(), 1024 + 32);
+            write(&last.to_le_bytes(), 1024 + 40);
+            let found = partitions(file.path());
+            (
+                found.map_err(|error| std::error::Error::source(&error).unwrap().to_string()),
+                AttachedImage::is_image(file.path()).unwrap(),
+            )
+        };
+        let (found, is_image) = table(2, 2, 2047);
+        assert_eq!((found.unwrap()[0].size, is_image), (2046 * 512, true));
+        let outside = "a partition of its table lies outside the image";
+        for (entries, first, last, is_image) in [
+            // As of an image of which only the start is there.
+            (2, 2, 2048, true),
+            (2, 0, u64::MAX, false),
+            (2, u64::MAX, u64::MAX, false),
+            (2, 3, 2, false),
+            (u64::MAX / 512, 2, 3, false),
+            (u64::MAX, 2, 3, false),
+        ] {
+            let (found, seen) = table(entries, first, last);
+            assert_eq!(found.err().as_deref(), Some(outside), "{first} to {last}");
+            assert_eq!(seen, is_image, "{first} to {last}");
+        }
+    }
 
     #[test]
     fn file_systems_are_known_by_their_signatures() {

@@ -22,7 +22,7 @@ pub const LOWEST_FIRST_LBA: u64 = 2 + TABLE_SECTORS;
 /// The size of GRUB's partition: room for any core image.
 pub const BIOS_BOOT_SIZE: u64 = 1 << 20;
 /// File offsets are signed 64-bit numbers.
-const LARGEST_FILE: u64 = i64::MAX as u64;
+pub(super) const LARGEST_FILE: u64 = i64::MAX as u64;
 
 /// The attribute bits of a partition that the Discoverable Partitions Specification defines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

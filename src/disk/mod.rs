@@ -31,6 +31,8 @@ pub mod verity;
 pub mod xfs;
 
 pub use assemble::{Assembled, Site, assemble};
+#[cfg(any(test, fuzzing))]
+pub(crate) use attach::table_for_fuzzing;
 pub use attach::{Apart, AttachedImage, MountPoints, host_dissects};
 pub use boot::{BootCode, Booting};
 pub use content::Content;

@@ -7,6 +7,7 @@ mod disk_image;
 mod error;
 pub mod events;
 mod file_systems;
+mod holes;
 pub mod initrds;
 pub mod layers;
 mod observe;

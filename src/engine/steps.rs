@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::file_systems::{self, content};
 use super::site::Site;
-use super::{EngineError, artifacts, base_image, boot, disk_image, project, shell, ssh};
+use super::{EngineError, artifacts, base_image, boot, disk_image, holes, project, shell, ssh};
 use crate::boot::BootError;
 use crate::disk::DiskError;
 use crate::host::{Host, Quiet, Report};
@@ -232,6 +232,7 @@ fn write_image(image: &Image, site: &mut Site<'_>, host: &Host) -> Result<String
     }
     let target = artifacts::image_target(site)?;
     site.image.clone_from(&target);
+    holes::refuse(&site.tree, image, epoch, host)?;
     match image {
         Image::Directory => finish_directory(site, &target, host)?,
         // Written above.

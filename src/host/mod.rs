@@ -52,6 +52,7 @@ pub use lock::Lock;
 pub use loopdev::{LoopDevice, LoopOptions};
 pub use mount::{Mount, Overlay, detach_below, mount_point_inside};
 pub use process::HostRunner;
+pub(crate) use quote::is_hidden;
 pub use quote::{printable, printable_bytes, printable_path, shell_quote};
 pub use read_only::read_only;
 pub use recorder::{Call, Recorder};

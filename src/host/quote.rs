@@ -37,8 +37,8 @@ fn ansi_quote(bytes: &[u8]) -> String {
 }
 
 /// Characters that act on a terminal instead of showing: control characters, and the ones that
-/// change the direction of the text around them.
-fn is_hidden(c: char) -> bool {
+/// break its line or change the direction of the text around them.
+pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
 }

@@ -4,7 +4,7 @@ mod apk;
 pub mod apt;
 mod cache;
 mod confined;
-mod deb;
+pub(crate) mod deb;
 mod debootstrap;
 mod dnf;
 mod escapes;

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::PlanError;
-use crate::host::hex;
+use crate::host::{hex, is_hidden};
 use crate::tree;
 
 /// What each file of the tree (a directory, or a tar archive) is, by its path in it. An archive is one
@@ -41,7 +41,7 @@ pub(super) fn shown(path: &Path) -> String {
     let mut text = String::new();
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {
         for c in chunk.valid().chars() {
-            if c == '\\' || c.is_control() {
+            if c == '\\' || is_hidden(c) {
                 text.extend(c.escape_default());
             } else {
                 text.push(c);

@@ -2,13 +2,19 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Read as _;
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::FileExt as _;
 
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::{Errno, Result};
 
 use super::xattrs::{self, Of};
+use crate::output::extents;
+
+/// Read at a time.
+const PIECE: u64 = 128 << 10;
+/// Where holes are is asked of files from this size on.
+const WORTH_ASKING: u64 = 1 << 20;
 
 /// An extended attribute: its name and its value.
 pub(super) type Attribute = (Vec<u8>, Option<Vec<u8>>);
@@ -32,34 +38,33 @@ pub(super) fn same_content(
     name: &OsStr,
 ) -> Result<bool> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut files =
+    let files =
         [base, tree].map(|directory| openat(directory, name, flags, Mode::empty()).map(File::from));
-    let [Ok(old), Ok(new)] = &mut files else {
+    let [Ok(old), Ok(new)] = &files else {
         let [old, new] = files;
         return old.and(new).map(|_| false);
     };
-    let (mut a, mut b) = (vec![0; 128 << 10], vec![0; 128 << 10]);
-    loop {
-        let read = fill(old, &mut a)?;
-        if fill(new, &mut b)? != read || a[..read] != b[..read] {
-            return Ok(false);
+    let same = || -> std::io::Result<bool> {
+        let size = old.metadata()?.len();
+        let data = if size < WORTH_ASKING {
+            std::iter::once(0..size).collect()
+        } else {
+            // What is a hole in both is the same.
+            extents::of(old, PIECE, &extents::of(new, PIECE, &[])?)?
+        };
+        let (mut a, mut b) = (vec![0; PIECE as usize], vec![0; PIECE as usize]);
+        for range in data {
+            for at in range.clone().step_by(PIECE as usize) {
+                let length = (range.end - at).min(PIECE) as usize;
+                let (a, b) = (&mut a[..length], &mut b[..length]);
+                old.read_exact_at(a, at)?;
+                new.read_exact_at(b, at)?;
+                if a != b {
+                    return Ok(false);
+                }
+            }
         }
-        if read < a.len() {
-            return Ok(true);
-        }
-    }
-}
-
-/// Reads until the buffer is full or the file ends.
-fn fill(file: &mut File, buffer: &mut [u8]) -> Result<usize> {
-    let mut at = 0;
-    while at < buffer.len() {
-        match file.read(&mut buffer[at..]) {
-            Ok(0) => break,
-            Ok(size) => at += size,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(Errno::from_io_error(&e).unwrap_or(Errno::IO)),
-        }
-    }
-    Ok(at)
+        Ok(true)
+    };
+    same().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))
 }

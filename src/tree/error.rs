@@ -83,6 +83,21 @@ pub enum TreeError {
         /// How many levels are copied.
         limit: usize,
     },
+    /// Files are nearly all holes, where those cannot stay holes.
+    #[error(
+        "{path} has holes of {size}: {why}, and all holes of the tree may have {most}; make it \
+         shorter, or leave it out with RemoveFiles="
+    )]
+    Holes {
+        /// The file with the largest ones.
+        path: String,
+        /// How large these are.
+        size: String,
+        /// Why they matter.
+        why: &'static str,
+        /// How large all of them may be.
+        most: String,
+    },
     /// A file that should be short is not.
     #[error("will not read {path}: it is larger than {limit} bytes")]
     TooLarge {

@@ -37,6 +37,8 @@ pub struct File {
     pub name: OsString,
     /// Its length in bytes without holes; 0 for another name of a file that was counted.
     pub bytes: u64,
+    /// The lengths of its holes in bytes; 0 for another name of a file that was counted.
+    pub holes: u64,
 }
 
 /// Lists the files below `root`.
@@ -86,14 +88,15 @@ impl Job<'_> {
                 Kind::File => {
                     let meta = Metadata::at(&fd, &entry.name).map_err(failed)?;
                     let counts = meta.links < 2 || self.counted.insert(meta.id);
-                    let bytes = if counts {
+                    let (bytes, holes) = if counts {
                         let bytes = data_bytes(&fd, &entry, &meta).map_err(failed)?;
-                        bytes.min(meta.size)
+                        let bytes = bytes.min(meta.size);
+                        (bytes, meta.size - bytes)
                     } else {
-                        0
+                        (0, 0)
                     };
                     let name = entry.name;
-                    files.push(File { name, bytes });
+                    files.push(File { name, bytes, holes });
                 }
                 _ => {}
             }
@@ -145,6 +148,7 @@ mod tests {
                 ("usr/bin/b".into(), 0),
             ]
         );
+        assert_eq!(found.directories[0].files[0].holes, 1 << 30);
         let id = found.directories[1].id;
         assert_eq!(directory_id(&root, Path::new("bin")), Some(id));
         assert_eq!(directory_id(&root, Path::new("usr/bin/a")), None);

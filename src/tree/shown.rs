@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use crate::host::is_hidden;
+
 /// A path for a message: control characters and bytes that are no text are escaped, so that a name
 /// can neither steer a terminal nor break a line.
 pub fn shown(path: impl AsRef<Path>) -> String {
@@ -20,7 +22,7 @@ pub(crate) fn shown_bytes(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if c.is_control() || turns_text(c) {
+            if is_hidden(c) {
                 text.extend(c.escape_default());
             } else {
                 text.push(c);
@@ -32,11 +34,6 @@ pub(crate) fn shown_bytes(bytes: &[u8]) -> String {
         }
     }
     text
-}
-
-/// Characters that change the direction of the text around them.
-fn turns_text(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -52,6 +49,7 @@ mod tests {
             (b"\xff\xfe", "\\xff\\xfe"),
             ("gr\u{fc}n".as_bytes(), "gr\u{fc}n"),
             ("a\u{202e}b".as_bytes(), "a\\u{202e}b"),
+            ("a\u{2028}b".as_bytes(), "a\\u{2028}b"),
         ] {
             assert_eq!(shown_bytes(raw), text);
         }

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use super::exit;
 use crate::config::{Errors, Warning};
 use crate::engine::events::wrapped;
-use crate::host::Report;
+use crate::host::{Report, printable};
 
 pub use crate::engine::events::columns;
 
@@ -26,17 +26,20 @@ pub fn answer(text: &str) -> u8 {
 
 /// Says on standard error what is wrong; on a terminal, lines end where a word does.
 pub fn complain(what: impl Display) {
-    let text = format!("mkosi: {what}");
-    let text = match columns() {
-        Some(width) => text
-            .split('\n')
-            .map(|line| fitted(line, width))
-            .collect::<Vec<_>>()
-            .join("\n"),
-        None => text,
-    };
+    let text = shown(&format!("mkosi: {what}"), columns());
     // Nobody is left to be told when this fails.
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// A message as a terminal may see it. Whoever makes one escapes the names in it; whatever was forgotten,
+/// or comes from a library, ends here.
+fn shown(text: &str, columns: Option<usize>) -> String {
+    let lines = text.split('\n').map(printable);
+    let fitting = lines.map(|line| match columns {
+        Some(width) => fitted(&line, width),
+        None => line,
+    });
+    fitting.collect::<Vec<_>>().join("\n")
 }
 
 /// What commands said, which is indented further than what this program says, stays as it is.
@@ -119,4 +122,21 @@ pub fn shows_unicode() -> bool {
         let locale = locale.to_ascii_lowercase();
         locale.contains("utf-8") || locale.contains("utf8")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_are_text() {
+        let message = "mkosi: error: \u{1b}]0;title\u{7}\u{1b}[31mred\r\u{9b}1m\0\n  cause\u{202e}";
+        for columns in [None, Some(20)] {
+            let text = shown(message, columns);
+            let raw = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(!text.contains(raw), "{text:?}");
+            assert!(text.contains("red") && text.contains("cause"), "{text:?}");
+        }
+        assert_eq!(shown("a\n    b c", Some(3)), "a\n    b c");
+    }
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
+use crate::fuzzing::mend;
 
 /// What a package of these two archives leads to.
 fn problem_of(scene: &Scene, control: &[u8], data: &[u8]) -> String {
@@ -201,17 +202,6 @@ fn apply(bytes: &mut Vec<u8>, damage: &[(prop::sample::Index, u8, u8)]) {
                 let part = bytes[at..end].to_vec();
                 bytes.splice(at..at, part);
             }
-        }
-    }
-}
-
-/// Makes the checksums of an archive's headers right again, so that damage is seen by what is behind them.
-fn mend(archive: &mut [u8]) {
-    for block in archive.chunks_exact_mut(512) {
-        if &block[257..262] == b"ustar" {
-            block[148..156].fill(b' ');
-            let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-            block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
         }
     }
 }

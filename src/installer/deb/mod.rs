@@ -19,6 +19,8 @@ mod fields;
 mod fill;
 mod filling;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod inside;
 mod installed;
 mod leavings;
@@ -36,8 +38,10 @@ mod session;
 mod settings;
 mod sources;
 mod special;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code))]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod testing;
 mod told;
 mod triggers;
 mod unpack;

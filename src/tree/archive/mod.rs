@@ -96,6 +96,7 @@ pub fn extract(
     let counted = Counted {
         file,
         position: Arc::clone(&position),
+        cancel: cancel.clone(),
     };
     let whole = |fault: Fault| TreeError::Archive {
         archive: shown(archive),
@@ -112,12 +113,18 @@ pub fn extract(
         let member = match members.next() {
             Ok(Some(member)) => member,
             Ok(None) => break,
-            Err(fault) => return Err(after(archive, members.last_name(), fault)),
+            Err(fault) => {
+                check(cancel)?;
+                return Err(after(archive, members.last_name(), fault));
+            }
         };
         let name = shown_bytes(&member.name);
-        extracted.bytes += placer
-            .place(&member, &mut members)
-            .map_err(|e| in_member(archive, &name, e))?;
+        extracted.bytes += placer.place(&member, &mut members).map_err(|e| {
+            if cancel.is_cancelled() {
+                return TreeError::Cancelled;
+            }
+            in_member(archive, &name, e)
+        })?;
         extracted.members += 1;
         fail_point::reach("member-extracted", &name).map_err(|e| {
             in_member(
@@ -129,7 +136,12 @@ pub fn extract(
         let at = position.load(Ordering::Relaxed);
         report.progress(at.min(size), size);
     }
-    let trailing = members.finish().map_err(whole)?;
+    let trailing = members.finish().map_err(|fault| {
+        if cancel.is_cancelled() {
+            return TreeError::Cancelled;
+        }
+        whole(fault)
+    })?;
     placer.finish().map_err(|e| match e {
         place::NotPlaced::Fault(fault) => whole(fault),
         place::NotPlaced::Tree(e) => e,
@@ -200,14 +212,20 @@ fn after(archive: &Path, last: &[u8], fault: Fault) -> TreeError {
     }
 }
 
-/// A file that tells how far it was read.
+/// A file that tells how far it was read. It ends when that is asked for: a few of its bytes may be
+/// gigabytes of nothing.
 struct Counted {
     file: File,
     position: Arc<AtomicU64>,
+    cancel: Cancel,
 }
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.cancel.is_cancelled() {
+            // Not `Interrupted`, which means: try again.
+            return Err(io::Error::other("interrupted"));
+        }
         let n = self.file.read(buffer)?;
         self.position.fetch_add(n as u64, Ordering::Relaxed);
         Ok(n)

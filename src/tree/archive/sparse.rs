@@ -12,6 +12,9 @@ use super::pax::Records;
 /// The most pieces of data in one file; as a map in memory that is 64 MiB.
 const MAX_EXTENTS: u64 = 4 << 20;
 
+/// The most blocks of a map: each has room for 21 pieces.
+const MAX_BLOCKS: u64 = MAX_EXTENTS / 21 + 1;
+
 /// The pieces of a file and its size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Map {
@@ -66,7 +69,13 @@ pub(super) fn from_header<R: Read>(
     };
     add_all(&mut map, &gnu.sparse)?;
     let mut more = gnu.isextended[0] != 0;
+    let mut blocks = 0;
     while more {
+        // Those that hold no piece could go on for ever.
+        blocks += 1;
+        if blocks > MAX_BLOCKS {
+            return Err(Fault::new("its map of holes is too large"));
+        }
         let mut block = GnuExtSparseHeader::new();
         *block.as_mut_bytes() = members
             .block()?

@@ -1,7 +1,13 @@
 //! Archives that are cut off, corrupt or too big.
 
-use super::case::*;
+use std::fs;
+use std::io::{Read as _, Write as _};
+
 use tar::{EntryType, Header};
+
+use super::super::{Cancel, Root, TreeError, extract};
+use super::case::*;
+use crate::host::Quiet;
 
 #[test]
 fn says_what_is_truncated_or_corrupt_and_leaves_nothing_of_it() {
@@ -112,4 +118,50 @@ fn survives_damaged_archives() {
         let case = Case::new();
         let _ = case.extract(&bytes);
     }
+}
+
+/// Blocks that say only that another one follows, and zeros after the end, out of a few bytes.
+#[test]
+fn what_never_ends_is_refused_or_can_be_stopped() {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::GNUSparse);
+    header.set_path("x").unwrap();
+    header.set_size(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.as_gnu_mut().unwrap().isextended[0] = 1;
+    header.as_gnu_mut().unwrap().set_real_size(0);
+    header.set_cksum();
+    let mut more = [0; 512];
+    more[504] = 1;
+    let mut bomb = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    bomb.write_all(header.as_bytes()).unwrap();
+    let blocks = more.repeat(2048);
+    for _ in 0..100 {
+        bomb.write_all(&blocks).unwrap();
+    }
+    let bomb = bomb.finish().unwrap();
+    assert!(bomb.len() < 1 << 20);
+    let text = Case::new().fails(&bomb);
+    assert!(text.contains("its map of holes is too large"), "{text}");
+
+    // Much more than can be read before this ends.
+    let end = zstd::encode_all(&Tar::default().file("a", "x").end()[..], 1).unwrap();
+    let zeros = zstd::encode_all(std::io::repeat(0).take(1 << 30), 1).unwrap();
+    let archive = tempfile::NamedTempFile::new().unwrap();
+    fs::write(archive.path(), [end, zeros.repeat(200)].concat()).unwrap();
+    let case = Case::new();
+    let root = Root::open(case.at("")).unwrap();
+    let cancel = Cancel::default();
+    let stopped = std::thread::scope(|scope| {
+        let run = scope.spawn(|| extract(&root, archive.path(), &Quiet, &cancel));
+        while !case.at("a").exists() {
+            std::thread::yield_now();
+        }
+        cancel.cancel();
+        run.join().unwrap()
+    });
+    assert!(matches!(stopped, Err(TreeError::Cancelled)), "{stopped:?}");
 }
