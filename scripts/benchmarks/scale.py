@@ -38,7 +38,7 @@ def line(name, sizes, unit, prepare, runs, scratch):
             measured.append(costs(command)[:3])
         seconds, processor, memory = (statistics.median(column) for column in zip(*measured))
         points.append((size, processor))
-        print(f"  {name:<32} {size:>7} {seconds:8.2f} s {processor:8.2f} s {memory:7.0f} MB"
+        print(f"  {name:<32} {size:>7} {seconds:8.2f} s {processor:8.3f} s {memory:7.0f} MB"
               f" {processor / size * 1e6:10.0f} us per {unit}", flush=True)
         shutil.rmtree(where)
     (least, first), *_, (most, last) = points

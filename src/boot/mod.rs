@@ -18,6 +18,8 @@ mod unversioned;
 pub mod variables;
 
 pub use certificate::read_certificate;
+#[cfg(any(test, fuzzing))]
+pub(crate) use cpio::archives as initrd_archives;
 pub use entries::Entry;
 pub use error::BootError;
 pub use initrd::{Wanted, make as make_initrd};

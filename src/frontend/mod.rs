@@ -129,3 +129,9 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+/// Reads a `pacman.conf`, for whoever tries bad ones.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_pacman_conf(directory: &std::path::Path, preset: &mut Preset) -> bool {
+    pacman_conf::read(directory, preset).is_some()
+}

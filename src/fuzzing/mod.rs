@@ -9,6 +9,7 @@
 mod apart;
 mod disks;
 mod packages;
+mod readers;
 #[cfg(test)]
 mod replay;
 mod settings;
@@ -16,6 +17,7 @@ mod take;
 
 pub use disks::disks;
 pub use packages::packages;
+pub use readers::readers;
 pub use settings::settings;
 
 use crate::host::is_hidden;
@@ -40,6 +42,13 @@ fn check_error(error: &dyn std::error::Error) {
     while let Some(error) = next {
         check_message(&error.to_string());
         next = error.source();
+    }
+}
+
+/// Checks several of them.
+fn check_errors(errors: &[impl std::error::Error]) {
+    for error in errors {
+        check_error(error);
     }
 }
 

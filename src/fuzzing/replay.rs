@@ -31,6 +31,11 @@ fn packages() {
 }
 
 #[test]
+fn readers() {
+    replay("readers", super::readers);
+}
+
+#[test]
 fn disks() {
     replay("disks", super::disks);
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use super::{check_error, check_message, check_messages};
+use super::{check_error, check_errors, check_message, check_messages};
 use crate::cli;
 use crate::config::{Config, Context, Request, ini, load, missing_inputs, summary};
 use crate::plan::{self, Plan};
@@ -101,12 +101,6 @@ fn check_document(input: &[u8]) {
     }
     for (_, problem) in &document.problems {
         check_message(problem);
-    }
-}
-
-fn check_errors(errors: &[impl std::error::Error]) {
-    for error in errors {
-        check_error(error);
     }
 }
 

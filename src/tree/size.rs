@@ -52,14 +52,17 @@ impl TreeSize {
     /// All bytes that need blocks; inodes are on top.
     #[must_use]
     pub fn block_bytes(&self) -> u64 {
-        self.data_bytes + self.dir_bytes + self.symlink_bytes + self.xattr_bytes
+        [self.dir_bytes, self.symlink_bytes, self.xattr_bytes]
+            .into_iter()
+            .fold(self.data_bytes, u64::saturating_add)
     }
 
-    /// The sum of both.
+    /// The sum of both. Where a file system does not tell where holes are, few files can be more bytes
+    /// than there are numbers for.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
-            data_bytes: self.data_bytes + other.data_bytes,
+            data_bytes: self.data_bytes.saturating_add(other.data_bytes),
             inodes: self.inodes + other.inodes,
             dirs: self.dirs + other.dirs,
             names: self.names + other.names,
@@ -237,6 +240,7 @@ fn has_xattrs(of: Of<'_>) -> rustix::io::Result<bool> {
 /// The blocks of a file's content. Where fewer bytes are allocated than the file is long it has
 /// holes or is compressed; only the file system can tell which.
 pub(super) fn data_bytes(dir: &OwnedFd, entry: &Entry, meta: &Metadata) -> rustix::io::Result<u64> {
+    // Sizes of files are signed: there is room to round up.
     let whole = meta.size.next_multiple_of(BLOCK);
     if meta.allocated >= meta.size {
         return Ok(whole);

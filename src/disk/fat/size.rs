@@ -68,7 +68,7 @@ fn used(content: &Content) -> u64 {
     let entries = content.name_bytes.saturating_mul(4).saturating_add(
         content
             .names
-            .saturating_add(3 * directories)
+            .saturating_add(directories.saturating_mul(3))
             .saturating_mul(64),
     );
     content
@@ -100,6 +100,21 @@ pub fn needed(content: &Content) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_beyond_all_measure_are_only_too_large() {
+        let most = u64::MAX;
+        for content in [
+            Content {
+                directories: most / 2,
+                ..Content::default()
+            },
+            Content::roughly(most, most, most),
+        ] {
+            assert_eq!(needed(&content), i64::MAX as u64);
+            assert!(!fits(1 << 40, &content));
+        }
+    }
 
     #[test]
     fn geometry_follows_the_size() {
