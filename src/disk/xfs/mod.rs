@@ -1,22 +1,46 @@
-//! XFS, made by `mkfs.xfs` and filled through the kernel.
+//! XFS: `mkfs.xfs` decides on its shape, and this program puts the files in.
 //!
-//! mkfs.xfs can fill a file system itself, from a list of files (`-p`), but that knows neither
-//! extended attributes nor several names of one file, no names with white space and no times.
+//! Neither loop device nor mount, and the same bytes for the same tree: the kernel numbers inodes'
+//! generations at random, notes times of its own, and leaves a journal. mkfs.xfs can fill a file system
+//! itself, from a list of files (`-p`), but that knows neither extended attributes nor several names of
+//! one file, no names with white space and no times.
 
+mod attributes;
+mod blocks;
+mod chunks;
+mod directory;
+mod extents;
+mod fill;
+mod format;
+mod geometry;
+mod groups;
+mod inode;
+mod output;
 mod size;
+mod space;
 
 pub use size::{LEAST, SMALLEST_AUTOMATIC, automatic, needed};
 
 use self::size::{fits, groups, inode_percent, log_blocks};
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use self::chunks::Chunks;
+use self::fill::Filling;
+use self::format::Bytes;
+use self::geometry::Geometry;
+use self::output::Output;
+use self::space::Space;
 use super::ask::ask;
 use super::file_system::{Place, Volume};
 use super::{DiskError, mounted};
 use crate::host::{Command, Host};
+use crate::tree::TreeError;
 
 /// Bytes in a block.
 const BLOCK: u64 = 4096;
-/// The kernel's name of it.
-const NAME: &str = "xfs";
 /// Features that newer releases of mkfs.xfs switch on by themselves and that older ones do not know:
 /// with these, Linux 5.10 can mount the result. Option, feature, value.
 const FEATURES: [(&str, &str, u8); 5] = [
@@ -41,25 +65,127 @@ pub fn check(size: u64, volume: &Volume<'_>) -> Result<(), DiskError> {
 
 /// Makes a file system in `place` with the files of the volume's tree.
 ///
-/// Preserved are contents, holes, modes, owners, extended attributes and ACLs, hard links, devices,
-/// FIFOs, sockets, and modification times.
+/// Preserved are contents, modes, owners, extended attributes and ACLs, hard links, devices, FIFOs,
+/// sockets, and modification times. Long runs of zeros become holes.
 pub fn make(place: &Place<'_>, volume: &Volume<'_>, host: &Host) -> Result<(), DiskError> {
-    fill(place, volume, host)
-        .map_err(|error| mounted::explain(error, place, volume, needed(volume.content)))
+    let template = tempfile::Builder::new()
+        .prefix("xfs-")
+        .tempfile_in(volume.scratch)
+        .map_err(DiskError::io("create a file in", volume.scratch))?;
+    let path = template.path();
+    let file = template.as_file();
+    file.set_len(place.size)
+        .map_err(DiskError::io("set the size of", path))?;
+    let known = ask(Command::new("mkfs.xfs"), host).map_err(|e| mounted::failed(e, volume))?;
+    let command = command(place, volume, &known).arg(path);
+    host.run(command).map_err(|e| mounted::failed(e, volume))?;
+    let geometry = Geometry::read(file).map_err(DiskError::io("read", path))?;
+    let image = File::options()
+        .write(true)
+        .open(place.file)
+        .map_err(DiskError::io("open", place.file))?;
+    fill(&geometry, file, &image, place, volume, host).map_err(|failed| match failed {
+        Failed::Cancelled => DiskError::Cancelled,
+        Failed::Tree(error) => error.into(),
+        Failed::Io(error) => DiskError::io("write", place.file)(error),
+        Failed::NoRoom => {
+            let needed = needed(volume.content).max(place.size);
+            DiskError::Full {
+                kind: volume.kind,
+                size: place.size,
+                needed: needed.saturating_add(needed / 20),
+                source: "all of it is taken".into(),
+            }
+        }
+    })
 }
 
-fn fill(place: &Place<'_>, volume: &Volume<'_>, host: &Host) -> Result<(), DiskError> {
-    let device = mounted::attach(place, NAME)?;
-    let known = ask(Command::new("mkfs.xfs"), host).map_err(|e| mounted::failed(e, volume))?;
-    let command = command(place, volume, &known).arg(device.path());
-    host.run(command).map_err(|e| mounted::failed(e, volume))?;
-    // Another image with the same identifier may be mounted: that of an equal build.
-    mounted::with(&device, NAME, "nouuid", place, volume, |target| {
-        mounted::fill(volume, target, host)
-    })?;
-    drop(device);
-    mounted::tidy(place)
+/// Why a file system could not be filled.
+#[derive(Debug)]
+enum Failed {
+    /// It is full.
+    NoRoom,
+    /// The image could not be written.
+    Io(io::Error),
+    /// The tree could not be read.
+    Tree(TreeError),
+    Cancelled,
 }
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Fills the empty file system that is in `template`, in place.
+fn fill(
+    geometry: &Geometry,
+    template: &File,
+    image: &File,
+    place: &Place<'_>,
+    volume: &Volume<'_>,
+    host: &Host,
+) -> Result<(), Failed> {
+    let now = match volume.latest {
+        Some(latest) => (i64::try_from(latest).unwrap_or(i64::MAX), 0),
+        None => {
+            let since = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
+            let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+            (seconds, since.subsec_nanos())
+        }
+    };
+    let mut output = Output::new(image, place.offset);
+    // All that is in a new journal, and each group's lists of nothing.
+    let (log, _) = geometry.log;
+    for block in [log, log + 1] {
+        let bytes = geometry::read(template, block * BLOCK, 4096)?;
+        output.block(block, &bytes)?;
+    }
+    if !volume.zeroed {
+        let (first, length) = geometry.log;
+        for block in first + 2..first + length {
+            output.block(block, &Bytes::block())?;
+        }
+    }
+    for number in 0..geometry.groups.len() as u32 {
+        let group = geometry.place(geometry.block(number, 0));
+        output.block(group, &Bytes::block())?;
+        for block in 1..FIRST_BLOCKS {
+            let bytes = geometry::read(template, (group + block) * BLOCK, 4096)?;
+            output.block(group + block, &bytes)?;
+        }
+    }
+    let start = geometry.place(geometry.root / 8) * BLOCK;
+    let mut used = vec![Bytes(Vec::new())];
+    for number in 1..RESERVED {
+        let mut bytes = geometry::read(template, start + number * 512, 512)?;
+        inode::redate(&mut bytes, geometry.root + number, now, geometry);
+        used.push(bytes);
+    }
+    let filling = Filling {
+        geometry,
+        space: Space::new(geometry),
+        chunks: Chunks::new(geometry.root, used, volume.content.inodes),
+        output,
+        now,
+        latest: volume.latest,
+        tree: volume.tree,
+        host,
+        linked: HashMap::new(),
+        refused: BTreeMap::new(),
+        done: 0,
+        expected: volume.content.names,
+    };
+    filling.run()
+}
+
+/// Blocks at the beginning of each group that mkfs.xfs writes: headers and roots of trees.
+const FIRST_BLOCKS: u64 = 6;
+/// Inodes that mkfs.xfs uses: the root, and two for parts of the disk that there are none of.
+const RESERVED: u64 = 3;
 
 /// The command line, without the device, for a release whose help is `known`.
 fn command(place: &Place<'_>, volume: &Volume<'_>, known: &str) -> Command {
