@@ -38,6 +38,7 @@ mod size;
 pub mod ssh;
 pub(crate) mod stat;
 mod survey;
+mod times;
 pub(crate) mod xattrs;
 
 pub use adapt::apply_patches;
@@ -65,3 +66,4 @@ pub use size::{TreeSize, measure};
 pub use ssh::set_up_ssh;
 pub use stat::{Kind, Metadata};
 pub use survey::{Survey, survey};
+pub use times::make_no_later;

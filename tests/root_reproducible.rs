@@ -1,0 +1,205 @@
+//! With `SOURCE_DATE_EPOCH`, the same inputs give the same bytes, whoever builds them wherever. Needs
+//! root, dpkg, gpg, busybox, systemd-nspawn, loop devices and the programs of every format; shows what
+//! differs by diffoscope, where that is installed. No network.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod apt;
+mod elsewhere;
+mod signing;
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use apt::Repository;
+use elsewhere::{Elsewhere, HostFileSystem, alone, assert_same};
+use support::{Project, root};
+
+const OUTPUT: &str = "out";
+
+/// A repository with more files than the base system.
+fn repository() -> Repository {
+    root();
+    let mut repository = Repository::new();
+    let names: Vec<String> = (0..900)
+        .map(|n| format!("usr/share/many/a-file-with-a-name-of-some-length-{n}"))
+        .collect();
+    let mut files: Vec<(&str, &[u8])> = names
+        .iter()
+        .map(|name| (name.as_str(), name.as_bytes()))
+        .collect();
+    let noise = apt::noise(700_000);
+    files.push(("usr/share/noise", &noise));
+    repository.add("many", "1", &files);
+    repository.publish();
+    repository
+}
+
+/// A project of a format, with what projects have.
+fn project(repository: &Repository, cache: &Path, format: &str, settings: &str) -> Project {
+    let project = repository.project(&repository.path().to_string_lossy(), cache, "many");
+    let path = project.path().join("mkosi.default");
+    let text = fs::read_to_string(&path)
+        .unwrap()
+        .replace("Format=directory\nOutput=image\n", "");
+    project.file(
+        "mkosi.default",
+        format!("{text}\n[Output]\nFormat={format}\nOutputDirectory={OUTPUT}\n{settings}"),
+    );
+    // Directories in another order on each file system, and files of now.
+    for n in 0..20 {
+        let name = format!("mkosi.extra/etc/many/{}", n * 7 % 20);
+        project.file(&name, format!("{n}"));
+        project.mode(&name, 0o640);
+    }
+    project.file("mkosi.rootpw", "secret");
+    project.mode("mkosi.rootpw", 0o600);
+    project.script(
+        "mkosi.postinst",
+        "#!/bin/sh\nmkdir -p /etc/made\nfor n in c a b; do echo $n > /etc/made/$n; done\n\
+         cp /etc/made/a /etc/made/linked && ls / > /etc/made/list\n",
+    );
+    project.mode("mkosi.extra", 0o755);
+    project.mode("mkosi.extra/etc", 0o755);
+    project.mode("mkosi.extra/etc/many", 0o755);
+    project
+}
+
+/// Builds twice, here and elsewhere, and compares everything that came of it.
+fn same_twice(format: &str, on: HostFileSystem, settings: &str) {
+    let repository = repository();
+    let (warm, cold) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let first = project(&repository, warm.path(), format, settings);
+    alone(&first, &["build"]).succeeds();
+    let second = project(&repository, cold.path(), format, settings);
+    let there = Elsewhere::new(on);
+    there.build(&second, OUTPUT, &["build"]).succeeds();
+    assert_same(&first.path().join(OUTPUT), &there.kept(OUTPUT));
+    support::assert_no_leaks(first.path());
+}
+
+const ALL: &str =
+    "\n[Output]\nManifestFormat=json changelog\nHostname=there\n\n[Validation]\nCheckSum=yes\n";
+
+#[test]
+fn root_reproducible_directory() {
+    same_twice("directory", HostFileSystem::Xfs, "");
+}
+
+#[test]
+fn root_reproducible_subvolume() {
+    let repository = repository();
+    let cache = tempfile::tempdir().unwrap();
+    let build = || {
+        let project = project(&repository, cache.path(), "subvolume", "");
+        let there = Elsewhere::new(HostFileSystem::Btrfs);
+        there.build(&project, OUTPUT, &["build"]).succeeds();
+        there
+    };
+    assert_same(&build().kept(OUTPUT), &build().kept(OUTPUT));
+}
+
+#[test]
+fn root_reproducible_tar() {
+    same_twice("tar", HostFileSystem::Tmpfs, ALL);
+}
+
+#[test]
+fn root_reproducible_plain_squashfs() {
+    let settings = format!("{ALL}BMap=no\n[Output]\nCompressOutput=gz\n");
+    same_twice("plain_squashfs", HostFileSystem::Ext4, &settings);
+}
+
+#[test]
+fn root_reproducible_gpt_ext4() {
+    let settings = format!("{ALL}BMap=yes\n[Partitions]\nHomeSize=32M\nSwapSize=8M\n");
+    same_twice("gpt_ext4", HostFileSystem::Btrfs, &settings);
+}
+
+#[test]
+fn root_reproducible_gpt_ext4_with_hash_tree() {
+    let settings = format!("{ALL}[Output]\nVerity=yes\nSplitArtifacts=yes\nCompressOutput=xz\n");
+    same_twice("gpt_ext4", HostFileSystem::Xfs, &settings);
+}
+
+#[test]
+fn root_reproducible_gpt_squashfs_with_hash_tree() {
+    let settings = format!("{ALL}[Output]\nVerity=yes\nQCow2=yes\nCompressOutput=zstd\n");
+    same_twice("gpt_squashfs", HostFileSystem::Ext4, &settings);
+}
+
+#[test]
+fn root_reproducible_gpt_xfs() {
+    same_twice("gpt_xfs", HostFileSystem::Ext4, ALL);
+}
+
+#[test]
+fn root_reproducible_is_not_what_the_kernel_fills_and_that_is_said() {
+    let repository = repository();
+    let cache = tempfile::tempdir().unwrap();
+    let project = project(&repository, cache.path(), "gpt_btrfs", "");
+    alone(&project, &["build"])
+        .succeeds()
+        .says("another one each time: btrfs is filled by the kernel");
+}
+
+/// Two phases, kept trees or none, and the sources of a build.
+#[test]
+fn root_reproducible_with_and_without_kept_trees() {
+    let repository = repository();
+    let cache = tempfile::tempdir().unwrap();
+    let made = |flags: &[&str], there: Option<Elsewhere>| -> (Project, Option<Elsewhere>) {
+        let project = project(&repository, cache.path(), "gpt_ext4", "");
+        project.script(
+            "mkosi.build",
+            "#!/bin/sh\nmkdir -p $DESTDIR/usr/share/built\nfor n in 3 1 2; do\n\
+             echo $n > $DESTDIR/usr/share/built/$n; done\n",
+        );
+        match &there {
+            None => alone(&project, flags).succeeds(),
+            Some(there) => there.build(&project, OUTPUT, flags).succeeds(),
+        };
+        (project, there)
+    };
+    let (plain, _) = made(&["build"], None);
+    let (kept, _) = made(&["-i", "build"], None);
+    let image = |project: &Project| -> PathBuf { project.path().join(OUTPUT).join("image.raw") };
+    assert_same(&image(&plain), &image(&kept));
+    // From the kept trees now.
+    fs::write(kept.path().join("mkosi.extra/new"), "").unwrap();
+    fs::remove_file(kept.path().join("mkosi.extra/new")).unwrap();
+    let again = alone(&kept, &["-i", "-f", "build"]);
+    again.succeeds().says("cached");
+    assert_same(&image(&plain), &image(&kept));
+    let (_, there) = made(
+        &["-i", "build"],
+        Some(Elsewhere::new(HostFileSystem::Btrfs)),
+    );
+    let there = there.unwrap().kept(OUTPUT).join("image.raw");
+    assert_same(&image(&plain), &there);
+}
+
+/// Debian's own packages, scripts and kernel, with all that makes it boot.
+#[test]
+#[ignore = "long: builds two whole images"]
+fn root_reproducible_debian_that_boots() {
+    root();
+    let build = |there: Option<&Elsewhere>| {
+        let project = Project::debian(&format!(
+            "Packages=python3 openssh-server ca-certificates dbus systemd-timesyncd\n\n\
+             [Output]\nBootable=yes\nBootProtocols=uefi bios\nHostname=there\n\
+             ManifestFormat=json changelog\nOutputDirectory={OUTPUT}\n\n\
+             [Validation]\nCheckSum=yes\nBMap=yes\nPassword=secret\n"
+        ));
+        match there {
+            None => alone(&project, &["build"]).succeeds(),
+            Some(there) => there.build(&project, OUTPUT, &["build"]).succeeds(),
+        };
+        project
+    };
+    let there = Elsewhere::new(HostFileSystem::Btrfs);
+    let first = build(None);
+    build(Some(&there));
+    assert_same(&first.path().join(OUTPUT), &there.kept(OUTPUT));
+}
