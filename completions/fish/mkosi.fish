@@ -162,6 +162,7 @@ complete -c mkosi -l machine-id -d 'The machine id of the image, 32 hexadecimal 
 complete -c mkosi -l gpt-first-lba -d 'The first sector that a partition may use, in sectors of 512 bytes' -r
 complete -c mkosi -l workspace-dir -d 'Where images are put together' -r -F
 complete -c mkosi -s p -l package -d 'Packages to install' -r
+complete -c mkosi -l lock-file -d 'The file that --update-lock writes: each package with its version and checksum' -r -F
 complete -c mkosi -l cache -d 'The directory where the package manager keeps what it downloads' -r -f -a "(__fish_complete_directories)"
 complete -c mkosi -l extra-tree -d 'Directories or tars to copy over the image (files of a directory belong to root there)' -r -F
 complete -c mkosi -l skeleton-tree -d 'Directories or tars to copy into the image before packages are installed' -r -F
@@ -240,6 +241,7 @@ complete -c mkosi -l usr-only -d 'Write a /usr partition in place of a root part
 complete -c mkosi -l tar-strip-selinux-context -d 'Leave security.selinux out of a tar'
 complete -c mkosi -l with-docs -d 'Keep documentation'
 complete -c mkosi -s T -l without-tests -d 'Let the build script run its tests'
+complete -c mkosi -l locked -d 'Build from exactly the packages of the lock file, or say which are gone'
 complete -c mkosi -l with-network -d 'Let scripts use the network'
 complete -c mkosi -l warn-only -d 'Take what comes of a template although it printed an error'
 complete -c mkosi -l skip-final-phase -d 'Stop after the build script'
@@ -257,6 +259,7 @@ complete -c mkosi -l json -d 'Answer in JSON'
 complete -c mkosi -s v -l verbose -d 'Say more; with summary: where each value came from'
 complete -c mkosi -l keep -d 'Keep the working directory of a build that fails, to look into'
 complete -c mkosi -l wait -d 'Wait for another run that builds the same output, instead of failing'
+complete -c mkosi -l update-lock -d 'Write the lock file: the packages of this build, each with its version and checksum'
 complete -c mkosi -l version -d 'Print the version'
 complete -c mkosi -s h -l help -d 'Print this text'
 complete -c mkosi -n 'not __fish_seen_subcommand_from build clean summary init check plan why doctor diff shell boot qemu ssh genkey secret secrets modes completion help' -f -a build -d 'Build the image (what happens when no verb is given)'

@@ -189,6 +189,8 @@ pub struct Globals {
     pub timings: Timings,
     /// Wait for another run that uses the output.
     pub wait: bool,
+    /// Write the packages that a build takes to the lock file.
+    pub update_lock: bool,
 }
 
 /// Whether and where a page about a build is written.
@@ -217,6 +219,7 @@ impl Default for Globals {
             keep: false,
             timings: Timings::No,
             wait: false,
+            update_lock: false,
         }
     }
 }

@@ -17,6 +17,7 @@ pub(super) enum Id {
     Keep,
     Timings,
     Wait,
+    UpdateLock,
     Version,
     Help,
 }
@@ -144,6 +145,11 @@ pub(super) static OPTIONS: &[GlobalOption] = &[
         Id::Wait,
         "wait",
         "Wait for another run that builds the same output, instead of failing",
+    ),
+    switch(
+        Id::UpdateLock,
+        "update-lock",
+        "Write the lock file: the packages of this build, each with its version and checksum",
     ),
     switch(Id::Version, "version", "Print the version"),
     short('h', switch(Id::Help, "help", "Print this text")),

@@ -69,6 +69,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Cli
                 Id::Keep => globals.keep = yes()?,
                 Id::Timings => globals.timings = timings(&value),
                 Id::Wait => globals.wait = yes()?,
+                Id::UpdateLock => globals.update_lock = yes()?,
                 Id::Version => instead = yes()?.then_some(Verb::Version).or(instead),
                 Id::Help => instead = yes()?.then_some(Verb::Help).or(instead),
             }
@@ -270,7 +271,7 @@ mod tests {
     fn other_options_are_read() {
         let invocation = parsed(
             "-C dir --default=file -a --all-directory=all -j3 --debug=run --json --progress=plain -v \
-             --timings=page.html",
+             --timings=page.html --update-lock",
         )
         .unwrap();
         assert_eq!(invocation.request.settings_file, Some("file".into()));
@@ -286,6 +287,7 @@ mod tests {
             keep: false,
             timings: Timings::At("page.html".into()),
             wait: false,
+            update_lock: true,
         };
         assert_eq!(invocation.globals, globals);
         for (args, timings) in [

@@ -124,7 +124,9 @@ pub fn all_settings_files(
     for entry in std::fs::read_dir(context.absolute(directory)).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
         let bytes = name.as_bytes();
-        if !bytes.starts_with(b"mkosi.") || bytes.ends_with(b"~") {
+        // The lock of a settings file is beside it.
+        let is_lock = bytes.ends_with(b".lock");
+        if !bytes.starts_with(b"mkosi.") || bytes.ends_with(b"~") || is_lock {
             continue;
         }
         let drop_ins = bytes.strip_suffix(b".d");

@@ -32,6 +32,7 @@ pub(super) fn resolve(config: &mut Config, context: &Context, found: &mut Findin
     compression::within(config, found);
     implied(config, found);
     package_cache(config);
+    lock_file(config, context);
     password(config);
     locations(config, context, found);
     output_name::settle(config, context, found);
@@ -77,6 +78,28 @@ fn package_cache(config: &mut Config) {
     if let Some(cache) = config.cache.as_mut().filter(|_| detected) {
         cache.push(name);
     }
+}
+
+/// The lock is beside the settings file.
+fn lock_file(config: &mut Config, context: &Context) {
+    use std::ffi::OsString;
+    let path = config.lock_file.take().unwrap_or_else(|| {
+        let files = &config.project.settings_files;
+        let name = files.first().map(|file| match file.parent() {
+            // A drop-in of a file that is not there.
+            Some(above) if above.extension().is_some_and(|e| e == "d") => above.with_extension(""),
+            _ => file.clone(),
+        });
+        match name {
+            Some(name) if name.file_name().is_some_and(|name| name != "mkosi.default") => {
+                let mut name = OsString::from(name);
+                name.push(".lock");
+                name.into()
+            }
+            name => name.unwrap_or_default().with_file_name("mkosi.lock"),
+        }
+    });
+    config.lock_file = Some(context.absolute(&path));
 }
 
 /// `hashed:` is another way to say PasswordIsHashed.

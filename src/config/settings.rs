@@ -187,6 +187,13 @@ settings! { (cx)
     /// Let the build script run its tests
     with_tests: bool = true
         => packages("WithTests", "without-tests").short('T').negated().needs(SCRIPTED, |c| c.build_script.is_some());
+    /// Build from exactly the packages of the lock file, or say which are gone
+    locked: bool = false
+        => packages("Locked", "locked");
+    /// The file that --update-lock writes: each package with its version and checksum
+    lock_file: Option<PathBuf> = None
+        => packages("LockFile", "lock-file")
+            .default_text("mkosi.lock, or another settings file's name with .lock");
     /// The directory where the package manager keeps what it downloads
     cache: Option<PathBuf> = None
         => packages("Cache", "cache").auto(Auto::Directory("mkosi.cache"))

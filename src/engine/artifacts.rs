@@ -12,8 +12,9 @@ use super::site::Site;
 use super::{EngineError, StepError};
 use crate::host::human_size;
 use crate::host::{Host, Quiet, fail_point};
+use crate::installer::provenance::Provenance;
 use crate::output::{self, Digest, OutputError, Wanted};
-use crate::plan::{Manifest, Reading};
+use crate::plan::{LayerKind, Manifest, Reading};
 
 /// Announces an artifact and returns where it has to be made.
 pub(super) fn stage(site: &mut Site<'_>, artifact: &Path) -> Result<PathBuf, StepError> {
@@ -78,12 +79,20 @@ fn list(manifest: &Manifest, site: &Site<'_>, host: &Host) -> Result<output::Man
         release: manifest.release.clone(),
         architecture: manifest.architecture.clone(),
     };
-    let list = output::Manifest::read(subject.clone(), &site.tree, host)?;
-    match &site.base {
+    let mut list = output::Manifest::read(subject.clone(), &site.tree, host)?;
+    if let Some(base) = &site.base {
         // The image holds only what the base image does not.
-        Some(base) => Ok(list.without(&output::Manifest::read(subject, base, host)?)),
-        None => Ok(list),
+        list = list.without(&output::Manifest::read(subject, base, host)?);
     }
+    let of_image = site
+        .provenance
+        .iter()
+        .filter(|(kind, _)| *kind == LayerKind::Base);
+    let mut provenance = Provenance::default();
+    for (_, known) in of_image {
+        provenance.add(known.as_ref().unwrap_or(&Provenance::default()));
+    }
+    Ok(list.from(&provenance))
 }
 
 /// Makes a new file.

@@ -10,6 +10,7 @@ mod file_systems;
 mod holes;
 pub mod initrds;
 pub mod layers;
+mod lock;
 mod observe;
 pub mod opened;
 mod phases;

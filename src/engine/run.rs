@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::site::{Build, Site};
 use super::{
-    Artifact, EngineError, Progress, Staging, StepError, Workspace, observe, phases, steps,
+    Artifact, EngineError, Progress, Staging, StepError, Workspace, lock, observe, phases, steps,
 };
 use crate::host::{self, Host, fail_point};
 use crate::plan::{Action, Phase};
@@ -70,6 +70,7 @@ fn run_steps(
         digests: HashMap::new(),
         boot: None,
         file_lists: None,
+        provenance: Vec::new(),
     };
     let is_final = build.plan.phase(Phase::Final).next().is_some();
     for name in build.former.iter().filter(|_| is_final) {
@@ -87,9 +88,16 @@ fn run_steps(
         }
         return Err(error);
     }
+    let lock = lock::settle(&site).map_err(|source| BuildError::Step {
+        title: lock::TITLE.to_owned(),
+        source,
+    })?;
     reach("steps-done")?;
     let step = progress.begin("Publishing");
     let artifacts = site.staging.publish(host)?;
+    if let (Some(path), Some(text)) = (build.lock, lock) {
+        lock::write(path, &text, build.publish.owner)?;
+    }
     workspace.close()?;
     step.finish("");
     progress.build_finished(artifacts.clone());

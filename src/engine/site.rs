@@ -8,9 +8,10 @@ use super::boot::Prepared;
 use super::{Caching, PublishOptions, Staging};
 use crate::disk::Passphrase;
 use crate::installer::Installer;
+use crate::installer::provenance::Provenance;
 use crate::output::file_lists::FileLists;
 use crate::output::{Artifacts, Digest, Signer};
-use crate::plan::{Context, Plan};
+use crate::plan::{Context, LayerKind, Plan};
 
 /// Everything that a build of one image is given.
 pub struct Build<'a> {
@@ -38,6 +39,8 @@ pub struct Build<'a> {
     pub former: &'a [PathBuf],
     /// Who signs the checksums, where the plan says so.
     pub signer: Option<&'a Signer>,
+    /// Where the packages that were taken are written down, if they are.
+    pub lock: Option<&'a Path>,
 }
 
 /// What the steps of a build work on.
@@ -59,6 +62,8 @@ pub(super) struct Site<'a> {
     pub digests: HashMap<OsString, Digest>,
     /// Which package has which files, if somebody wants to know, from before databases are cleaned away.
     pub file_lists: Option<FileLists>,
+    /// What the packages of each tree came from; nothing of a tree of which that is not known.
+    pub provenance: Vec<(LayerKind, Option<Provenance>)>,
     /// What makes the image boot, once it was collected.
     pub boot: Option<Prepared>,
 }

@@ -10,9 +10,12 @@ use super::{EngineError, artifacts, base_image, boot, disk_image, holes, project
 use crate::boot::BootError;
 use crate::disk::DiskError;
 use crate::host::{Host, Quiet, Report};
+use crate::installer::provenance::Provenance;
 use crate::installer::{self, InstallError, Request};
 use crate::output::{self, OutputError};
-use crate::plan::{Action, CleanUp, Image, Patches, PlanError, RootPassword, TreeSource};
+use crate::plan::{
+    Action, CleanUp, Image, LayerKind, Patches, PlanError, RootPassword, TreeSource,
+};
 use crate::scripts::sources::SourcesError;
 use crate::scripts::{self, ScriptError, templates};
 use crate::tree::adapt::content_only;
@@ -60,10 +63,12 @@ pub(super) fn perform(
             return Ok(counted(count, "template", "templates"));
         }
         Action::Install(request) => return install(request, site, host),
-        Action::AddPackages(request) => return add_packages(request, site, host),
+        Action::AddPackages(request) => {
+            return add_packages(request, LayerKind::Development, site, host);
+        }
         Action::ExtendBase(request) => {
             base_image::check_packages(site)?;
-            return add_packages(request, site, host);
+            return add_packages(request, LayerKind::Base, site, host);
         }
         Action::Prepare(script) => scripts::prepare(script, &site.tree, host)?,
         Action::KeepHeaders(directory) => project::keep_headers(directory, site, host)?,
@@ -147,10 +152,12 @@ fn installer_site(site: &Site<'_>) -> installer::Site {
     }
 }
 
-fn install(request: &Request, site: &Site<'_>, host: &Host) -> Result<String, StepError> {
+fn install(request: &Request, site: &mut Site<'_>, host: &Host) -> Result<String, StepError> {
     site.build
         .installer
         .install(request, &installer_site(site), host)?;
+    let provenance = Provenance::take(&site.scratch)?;
+    site.provenance.push((LayerKind::Base, provenance));
     let root = Root::open(&site.tree)?;
     forget_machine(&root, site, host)?;
     if !(request.with_docs || request.with_changelogs) {
@@ -161,10 +168,17 @@ fn install(request: &Request, site: &Site<'_>, host: &Host) -> Result<String, St
     Ok(format!("with {}", site.build.installer.name()))
 }
 
-fn add_packages(request: &Request, site: &Site<'_>, host: &Host) -> Result<String, StepError> {
+fn add_packages(
+    request: &Request,
+    kind: LayerKind,
+    site: &mut Site<'_>,
+    host: &Host,
+) -> Result<String, StepError> {
     site.build
         .installer
         .add(request, &installer_site(site), host)?;
+    let provenance = Provenance::take(&site.scratch)?;
+    site.provenance.push((kind, provenance));
     let root = Root::open(&site.tree)?;
     forget_machine(&root, site, host)?;
     Ok(String::new())
@@ -272,7 +286,11 @@ fn write_image(image: &Image, site: &mut Site<'_>, host: &Host) -> Result<String
 /// system.
 fn finish_directory(site: &Site<'_>, target: &Path, host: &Host) -> Result<(), StepError> {
     let tree = &site.tree;
+    let epoch = site.build.context.source_date_epoch;
     if site.movable {
+        if let Some(latest) = epoch {
+            tree::make_no_later(tree, latest, &host.cancel)?;
+        }
         match fs::rename(tree, target) {
             Ok(()) => {
                 // A workspace needs a tree to remove.
@@ -286,7 +304,7 @@ fn finish_directory(site: &Site<'_>, target: &Path, host: &Host) -> Result<(), S
         }
     }
     fs::create_dir(target).map_err(EngineError::path("create", target))?;
-    let options = CopyOptions::faithful(None);
+    let options = CopyOptions::faithful(epoch);
     let (report, cancel) = (host.report.as_ref(), &host.cancel);
     let root = Root::open(target)?;
     tree::copy_tree(&root, tree, Path::new(""), &options, report, cancel)?;

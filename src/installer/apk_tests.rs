@@ -22,6 +22,7 @@ fn request(repositories: &[&str], check_keys: bool) -> Request {
         with_changelogs: false,
         skip_initrds: false,
         cache: None,
+        lock: None,
     }
 }
 

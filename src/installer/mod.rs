@@ -9,9 +9,11 @@ mod debootstrap;
 mod dnf;
 mod escapes;
 mod in_tree;
+pub mod lock;
 mod lookup;
 mod mmdebstrap;
 mod pacman;
+pub mod provenance;
 mod request;
 mod rpm;
 mod swupd;
@@ -91,6 +93,11 @@ pub trait Installer: Send + Sync {
         _host: &Host,
     ) -> Result<Option<Vec<Unknown>>, InstallError> {
         Ok(None)
+    }
+
+    /// Whether it installs exactly what a lock says, and tells from what it installed.
+    fn keeps_to_locks(&self) -> bool {
+        false
     }
 
     /// Takes packages out of a tree that this installer filled.
@@ -227,6 +234,9 @@ pub enum InstallError {
         /// The distribution.
         distribution: String,
     },
+    /// Packages could not be those of the lock.
+    #[error(transparent)]
+    Lock(#[from] lock::LockError),
     /// The build was interrupted.
     #[error("interrupted")]
     Cancelled,
@@ -306,6 +316,7 @@ pub(crate) mod tests {
             with_changelogs: false,
             skip_initrds: false,
             cache: None,
+            lock: None,
         }
     }
 

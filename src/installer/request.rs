@@ -1,10 +1,12 @@
 //! What a package manager is asked for.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::InstallError;
+use super::lock::PackageLock;
 use crate::config::values::Distribution;
 use crate::distro::{AptRepositories, Repositories, RpmRepositories};
 
@@ -31,6 +33,9 @@ pub struct Request {
     pub skip_initrds: bool,
     /// Where downloaded packages are kept.
     pub cache: Option<PathBuf>,
+    /// The packages that it must be, if that is settled.
+    #[serde(skip)]
+    pub lock: Option<Arc<PackageLock>>,
 }
 
 impl Request {

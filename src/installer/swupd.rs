@@ -229,6 +229,7 @@ mod tests {
             with_changelogs: false,
             skip_initrds: false,
             cache: None,
+            lock: None,
         }
     }
 

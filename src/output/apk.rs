@@ -77,6 +77,7 @@ fn package(paragraph: &str) -> Option<Package> {
     };
     let (name, version) = (value("P:")?, value("V:")?);
     Some(Package {
+        sha256: None,
         kind: PackageType::Apk,
         source: Source {
             name: value("o:").unwrap_or_else(|| name.clone()),

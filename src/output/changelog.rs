@@ -195,6 +195,7 @@ mod tests {
 
     fn package(name: &str, architecture: &str, source: &str) -> Package {
         Package {
+            sha256: None,
             kind: PackageType::Deb,
             name: name.into(),
             version: "5.2-2+b1".into(),

@@ -89,6 +89,7 @@ impl Paragraph {
             }
         };
         Some(Package {
+            sha256: None,
             kind: PackageType::Deb,
             source: Source {
                 name: of,

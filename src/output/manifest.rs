@@ -1,5 +1,6 @@
 //! The manifest: what is in an image, as JSON.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -7,6 +8,7 @@ use serde::Serialize;
 
 use super::{OutputError, apk, dpkg, pacman, rpm, swupd};
 use crate::host::Host;
+use crate::installer::provenance::{Provenance, Snapshot};
 
 /// Raised when a field changes its meaning or goes away.
 const VERSION: u32 = 1;
@@ -68,6 +70,9 @@ pub struct Package {
     /// The bytes that it takes when installed, as its maker stated them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// The SHA-256 of the file that it was installed from, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// What it was built from.
     #[serde(skip)]
     pub source: Source,
@@ -78,6 +83,9 @@ pub struct Package {
 pub struct Manifest {
     manifest_version: u32,
     config: Subject,
+    /// The state of the repositories that the packages came from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    repositories: Vec<Snapshot>,
     packages: Vec<Package>,
 }
 
@@ -90,6 +98,7 @@ impl Manifest {
         Self {
             manifest_version: VERSION,
             config,
+            repositories: Vec::new(),
             packages,
         }
     }
@@ -126,6 +135,28 @@ impl Manifest {
     pub fn without(mut self, other: &Self) -> Self {
         self.packages
             .retain(|package| other.packages.binary_search(package).is_err());
+        self
+    }
+
+    /// The same with what the packages came from.
+    #[must_use]
+    pub fn from(mut self, provenance: &Provenance) -> Self {
+        self.repositories.clone_from(&provenance.repositories);
+        let sums: HashMap<_, _> = provenance
+            .packages
+            .iter()
+            .map(|one| (one.key(), &one.sha256))
+            .collect();
+        for package in &mut self.packages {
+            let Package {
+                name,
+                version,
+                architecture,
+                ..
+            } = &*package;
+            let sum = sums.get(&(name.as_str(), version.as_str(), architecture.as_str()));
+            package.sha256 = sum.map(|sum| (*sum).clone());
+        }
         self
     }
 
@@ -174,6 +205,7 @@ mod tests {
             version: "1:2.0-3+b1".to_owned(),
             architecture: architecture.to_owned(),
             size,
+            sha256: None,
             source: Source::default(),
         }
     }

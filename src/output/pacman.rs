@@ -84,6 +84,7 @@ fn parse(text: &str) -> Option<Package> {
     let name = value("%NAME%")?;
     let version = value("%VERSION%")?;
     Some(Package {
+        sha256: None,
         kind: PackageType::Pacman,
         source: Source {
             name: value("%BASE%").unwrap_or_else(|| name.clone()),

@@ -159,6 +159,7 @@ fn package(fields: &[String]) -> Option<Package> {
         return None;
     };
     Some(Package {
+        sha256: None,
         kind: PackageType::Rpm,
         name: name.clone(),
         version: version.clone(),

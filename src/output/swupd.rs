@@ -25,6 +25,7 @@ pub fn installed(tree: &Path) -> Result<Vec<Package>, OutputError> {
     // `.MoM` and `.tracked` are swupd's own.
     let bundles = bundles.filter(|name| !name.starts_with('.'));
     let package = |name: &str| Package {
+        sha256: None,
         kind: PackageType::Bundle,
         name: name.to_owned(),
         version: version.clone(),

@@ -100,6 +100,9 @@ fn installation(request: &Request, inputs: &mut Vec<Input>) -> Result<(), PlanEr
     for (name, value) in request.repositories.described() {
         add(&name, value);
     }
+    if let Some(lock) = &request.lock {
+        add("the lock of packages", lock.digest());
+    }
     for keyring in request.repositories.key_files() {
         let name = format!("keyring {}", source_trees::shown(keyring));
         add(&name, content(keyring)?);

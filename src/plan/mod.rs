@@ -26,6 +26,8 @@ use uuid::Uuid;
 
 use crate::config::{Config, ConfigError};
 use crate::host::printable_path;
+use crate::installer::Request;
+use crate::installer::lock::LockError;
 
 pub use action::{
     Action, BuildRun, CleanUp, CopyFiles, Identity, InstallImage, Manifest, Passwords, Patches,
@@ -80,6 +82,9 @@ pub enum PlanError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// The lock cannot be followed.
+    #[error(transparent)]
+    Lock(LockError),
     /// A file that goes into the image cannot be read.
     #[error("cannot read {}", printable_path(path))]
     Read {
@@ -135,6 +140,15 @@ impl Plan {
     #[must_use]
     pub fn base_image(&self) -> Option<&BaseImage> {
         self.layers.iter().find_map(|layer| layer.from.as_ref())
+    }
+
+    /// What the final image's package manager is asked for, if one is asked for anything.
+    #[must_use]
+    pub fn request(&self) -> Option<&Request> {
+        self.actions().find_map(|action| match action {
+            Action::Install(request) | Action::ExtendBase(request) => Some(request),
+            _ => None,
+        })
     }
 
     /// Everything that is done in whatever order.

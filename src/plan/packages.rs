@@ -1,5 +1,8 @@
 //! Which packages, from where.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use super::{Missing, PlanError, installer_files, repository_files};
 use crate::config::Config;
 use crate::config::values::{BasePackages, BootProtocol, ManifestFormat};
@@ -7,6 +10,7 @@ use crate::distro::{
     self, AptRepositories, Boots, Facts, MergedUsr, Repositories, Wanted, rpm_files,
 };
 use crate::installer::Request;
+use crate::installer::lock::{PackageLock, System};
 
 /// What the package manager is asked for.
 pub(super) struct Requests {
@@ -60,7 +64,27 @@ fn no_packages(config: &Config) -> Request {
         with_changelogs: false,
         skip_initrds: false,
         cache: None,
+        lock: None,
     }
+}
+
+/// The packages of the lock, if it counts.
+fn lock(
+    config: &Config,
+    release: &str,
+    architecture: &str,
+    errors: &mut Vec<PlanError>,
+) -> Option<Arc<PackageLock>> {
+    let path = config.lock_file.as_ref().filter(|_| config.locked)?;
+    let system = System {
+        distribution: config.distribution.to_string(),
+        release: release.to_owned(),
+        architecture: architecture.to_owned(),
+    };
+    let lock = PackageLock::read(path, &system);
+    lock.map_err(|error| errors.push(PlanError::Lock(error)))
+        .ok()
+        .map(Arc::new)
 }
 
 /// The packages that only the build script needs.
@@ -153,7 +177,6 @@ fn base_request(
     }
     Some(Request {
         distribution: config.distribution,
-        release,
         architecture: architecture.to_owned(),
         packages,
         excluded,
@@ -162,6 +185,8 @@ fn base_request(
         with_changelogs: config.manifest_format.contains(&ManifestFormat::Changelog),
         skip_initrds: config.bootable,
         cache: config.cache.clone(),
+        lock: lock(config, &release, architecture, errors),
+        release,
     })
 }
 

@@ -12,7 +12,7 @@ use super::timings::{self, Notes};
 use super::{VerbError, exit, passphrase, plan_context, terminal};
 use crate::boot::check_pair;
 use crate::cli::{self, Globals};
-use crate::config::values::Architecture;
+use crate::config::values::{Architecture, Format};
 use crate::config::{self, Config, Context as ConfigContext};
 use crate::disk::Passphrase;
 use crate::engine::events::Shown;
@@ -38,6 +38,7 @@ pub fn run(config: &Config, context: &ConfigContext, globals: &Globals) -> u8 {
         prepared.timings =
             timings::target(globals, || prepared.names.timings()).map_err(|error| vec![error])?;
         prepared.wait = globals.wait;
+        prepared.set_lock(config, globals)?;
         Ok(prepared)
     });
     match prepared {
@@ -73,6 +74,8 @@ pub(super) struct Prepared {
     pub(super) timings: Option<PathBuf>,
     /// Whether to wait for another run that uses the output.
     pub(super) wait: bool,
+    /// Where the packages of this build are written down, if they are.
+    pub(super) lock: Option<PathBuf>,
     /// Whether somebody else has dropped the caches that `-ff` and more drop.
     pub(super) caches_dropped: bool,
     /// Where trees with packages are kept, if they are.
@@ -111,6 +114,9 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
     let installer = installer::choose(config.distribution, &host);
     let signer = config.sign.then(|| signer(config, settings));
     if let Some(plan) = &plan {
+        if config.locked && !can_lock(plan, installer.as_ref()) {
+            errors.push(VerbError::Lock(NO_LOCK));
+        }
         let lacking = lacking(config, plan, installer.as_ref(), signer.as_ref(), &host);
         if let (true, Some(pair)) = (lacking.is_empty(), plan::signing(plan)) {
             errors.extend(check_pair(pair, &host).err().map(VerbError::Boot));
@@ -141,9 +147,18 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
         keep: false,
         timings: None,
         wait: false,
+        lock: None,
         caches_dropped: false,
         caching,
     })
+}
+
+/// Why there is no lock for what is built.
+const NO_LOCK: &str = "this package manager keeps to no lock: Locked= and --update-lock work for debian \
+                       and ubuntu, installed by apt-get on this host";
+
+fn can_lock(plan: &Plan, installer: &dyn Installer) -> bool {
+    plan.request().is_some() && installer.keeps_to_locks()
 }
 
 /// What was asked for other images of the same project, and need not be asked again.
@@ -183,6 +198,37 @@ impl Prepared {
             self.passphrase = Some(passphrase);
         }
         Ok(())
+    }
+
+    /// Notes where the lock is written, if it is.
+    ///
+    /// # Errors
+    /// When the lock is to be kept to, too, or there is nothing to write.
+    pub(super) fn set_lock(
+        &mut self,
+        config: &Config,
+        globals: &Globals,
+    ) -> Result<(), Vec<VerbError>> {
+        if globals.update_lock {
+            let problem = if config.locked {
+                Some(
+                    "Locked=yes (--locked) keeps to the lock, and --update-lock changes it: use one of them",
+                )
+            } else if !self.can_lock() {
+                Some(NO_LOCK)
+            } else {
+                None
+            };
+            if let Some(problem) = problem {
+                return Err(vec![VerbError::Lock(problem)]);
+            }
+            self.lock.clone_from(&config.lock_file);
+        }
+        Ok(())
+    }
+
+    fn can_lock(&self) -> bool {
+        can_lock(&self.plan, self.installer.as_ref())
     }
 
     /// Makes the directories that the build writes to, for the calling user.
@@ -332,6 +378,13 @@ fn locked(
              network controls this image",
         );
     }
+    if prepared.context.source_date_epoch.is_some() {
+        if let Some(why) = never_the_same(config) {
+            host.report.warn(&format!(
+                "SOURCE_DATE_EPOCH is set, but this image is another one each time: {why}"
+            ));
+        }
+    }
     // A key for ssh is for all builds.
     let keys = [names.ssh_key(), names.ssh_public_key()];
     let mut former = artifacts(config)?;
@@ -360,6 +413,7 @@ fn locked(
         keep: prepared.keep,
         former: &former,
         signer: prepared.signer.as_ref(),
+        lock: prepared.lock.as_deref(),
     };
     let artifacts = engine::run(&build, host, progress).map_err(VerbError::Build)?;
     fail_point::pass("published");
@@ -370,6 +424,15 @@ fn locked(
         }
     }
     Ok(artifacts)
+}
+
+/// Why an image is not the same each time it is built, if it is not.
+fn never_the_same(config: &Config) -> Option<&'static str> {
+    if config.encrypt.is_some() {
+        return Some("keys of encrypted partitions are random");
+    }
+    (config.format == Format::GptBtrfs)
+        .then_some("btrfs is filled by the kernel, which has times and identifiers of its own")
 }
 
 /// Locks the output; where somebody else has it, says so and waits, if that is wanted.

@@ -51,6 +51,9 @@ pub enum VerbError {
     /// The host does not have what the configuration counts on.
     #[error(transparent)]
     Missing(Missing),
+    /// There can be no lock, or not like this.
+    #[error("{0}")]
+    Lock(&'static str),
     /// `SOURCE_DATE_EPOCH` is no time.
     #[error(
         "SOURCE_DATE_EPOCH={} is no number of seconds since 1970; unset it or correct it",

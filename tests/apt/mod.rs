@@ -107,6 +107,24 @@ impl Repository {
         self.include(name, "1", "all", &deb);
     }
 
+    /// Takes a version of a package away.
+    pub fn remove(&mut self, name: &str, version: &str) {
+        let start = format!("Package: {name}\nVersion: {version}\n");
+        let before = self.entries.len();
+        self.entries.retain(|entry| !entry.starts_with(&start));
+        assert_eq!(self.entries.len(), before - 1, "{name} {version}");
+        let gone = format!("{name}_{version}_");
+        for entry in fs::read_dir(self.path().join("pool")).expect("the pool") {
+            let path = entry.expect("an entry").path();
+            let is_it = path
+                .file_name()
+                .is_some_and(|file| file.to_string_lossy().starts_with(&gone));
+            if is_it {
+                fs::remove_file(path).expect("a package");
+            }
+        }
+    }
+
     /// Publishes what there is now, signed by its key, dated now.
     pub fn publish(&self) {
         self.publish_with("Date: now\n");

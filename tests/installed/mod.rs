@@ -125,5 +125,6 @@ pub fn bookworm(packages: &[&str]) -> Request {
         with_changelogs: false,
         skip_initrds: false,
         cache: Some(crate::support::package_cache()),
+        lock: None,
     }
 }

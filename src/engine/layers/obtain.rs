@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use super::identities::common;
-use super::record::{Record, Uses, milliseconds};
+use super::record::{self, Record, Uses, milliseconds};
 use super::store::{Found, Held, Store, TREE};
 use super::{Caching, links, output_name};
 use crate::engine::run::{BuildError, perform};
@@ -90,6 +90,10 @@ impl Layers {
                 Some(held) => (Ground::Kept(held), true),
                 None => work.find_or_make(layer, identity, &layers.lowers(index))?,
             };
+            if let (Ground::Kept(held), true) = (&ground, reused) {
+                let provenance = record::provenance(&held.path);
+                work.site.provenance.push((identity.kind, provenance));
+            }
             if let Ground::Kept(held) = &ground {
                 Uses::add(&held.path, &output)?;
                 work.progress.layer_ready(identity.kind.name(), reused);
@@ -280,6 +284,8 @@ impl Work<'_, '_> {
                 source: source.into(),
             })?;
             step.finish("from another image's cache");
+            let provenance = record::provenance(&held.path);
+            self.site.provenance.push((identity.kind, provenance));
             return Ok(true);
         }
         Ok(false)
@@ -355,6 +361,9 @@ impl Work<'_, '_> {
                     _scratch: scratch,
                 },
             ));
+        }
+        if let Some((_, Some(provenance))) = self.site.provenance.last() {
+            record::write_provenance(provenance, directory)?;
         }
         let survey = tree::survey(&directory.join(TREE), &self.host.cancel)?;
         let record = Record::new(identity, whole, &survey);

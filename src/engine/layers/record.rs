@@ -13,11 +13,14 @@ use serde::{Deserialize, Serialize};
 use crate::engine::EngineError;
 use crate::engine::whole_file::write_whole;
 use crate::host::hex;
+use crate::installer::provenance::Provenance;
 use crate::plan::{Fingerprint, Input, LayerIdentity, LayerKind};
 use crate::tree::Survey;
 
 /// The file, in the layer's directory.
 const RECORD: &str = "layer.json";
+/// What its packages came from.
+const PROVENANCE: &str = "provenance.json";
 /// What changes with each use.
 const USES: &str = "uses.json";
 /// Held while the uses are changed.
@@ -131,6 +134,19 @@ impl Uses {
         uses.outputs.insert(output.to_owned(), uses.last_used);
         write(&uses, directory, USES)
     }
+}
+
+/// What the packages of the layer in `directory` came from; nothing, where that was not noted.
+pub(super) fn provenance(directory: &Path) -> Option<Provenance> {
+    read(&directory.join(PROVENANCE)).ok()
+}
+
+/// Notes in `directory` what a layer's packages came from.
+pub(super) fn write_provenance(
+    provenance: &Provenance,
+    directory: &Path,
+) -> Result<(), EngineError> {
+    write(provenance, directory, PROVENANCE)
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> io::Result<T> {

@@ -14,13 +14,14 @@ use super::services::Refusal;
 use super::settings::Settings;
 use super::told::tell_dpkg;
 use crate::host::Host;
+use crate::installer::provenance::Archive;
 use crate::installer::{InstallError, Request, Site};
 use crate::tree::Root;
 
 /// As in `leavings`.
 const EXTENDED_STATES: &str = "var/lib/apt/extended_states";
 
-/// Installs what is requested and not there.
+/// Installs what is requested and not there; returns what that was.
 ///
 /// # Errors
 /// When packages cannot be chosen or fetched, when one is damaged or hostile, or dpkg fails.
@@ -30,7 +31,7 @@ pub(super) fn install(
     root: &Root,
     settings: &Settings,
     host: &Host,
-) -> Result<(), InstallError> {
+) -> Result<Vec<Archive>, InstallError> {
     if let Some(states) = root.read_if_present(EXTENDED_STATES)? {
         let path = &settings.extended_states;
         std::fs::write(path, states).map_err(|source| InstallError::Prepare {
@@ -38,10 +39,9 @@ pub(super) fn install(
             source,
         })?;
     }
-    resolve::update(settings, request, host)?;
-    let choice = resolve::choose(settings, &request.packages, Some(request), host)?;
+    let choice = resolve::choose(settings, &request.packages, request, host)?;
     if choice.packages.is_empty() && !settings.calls.exists() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let refusal = Refusal::begin(root)?;
     if !unpack_new(request, site, root, settings, host, &choice)? {
@@ -50,7 +50,7 @@ pub(super) fn install(
     refusal.end(root)?;
     leavings::extended_states(root, settings, |_| false)?;
     leavings::clean(root)?;
-    Ok(())
+    Ok(choice.archives)
 }
 
 /// Unpacks packages here and has dpkg configure them, if all of them are new to the tree; whether

@@ -18,6 +18,7 @@ use super::resolve::Chosen;
 use super::settings::Settings;
 use crate::host::Cancel;
 use crate::installer::InstallError;
+use crate::installer::provenance::Archive;
 use crate::tree::archive::Fault;
 
 /// Where sums of packages are noted, beside the lists of packages.
@@ -36,77 +37,170 @@ struct Sum {
 /// Those that apt takes for good; the first one that a list has counts.
 const KINDS: [&str; 2] = ["SHA256", "SHA512"];
 
-/// The packages of the cache that are not what the lists describe.
+/// What was found out about packages that apt chose.
+#[derive(Debug, Default)]
+pub(super) struct Examined<'a> {
+    /// Those of the cache that are not what the lists describe.
+    pub wrong: Vec<&'a Chosen>,
+    /// What all others are.
+    pub archives: Vec<Archive>,
+}
+
+/// Reads the packages of the cache, and what lists say of all.
 ///
 /// # Errors
 /// When a file cannot be read, or no list has a checksum of a package.
-pub(super) fn wrong<'a>(
+pub(super) fn examine<'a>(
     settings: &Settings,
     packages: &'a [Chosen],
     cancel: &Cancel,
-) -> Result<Vec<&'a Chosen>, InstallError> {
-    // What a repository on the disk has is used where it is, and apt has read it.
-    let cached = |one: &&Chosen| one.path.parent() == Some(&settings.archives);
-    let packages: Vec<&Chosen> = packages.iter().filter(cached).collect();
+) -> Result<Examined<'a>, InstallError> {
     if packages.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Examined::default());
     }
     let notes = settings.state.with_file_name(NOTES);
     let mut known = read_notes(&notes);
-    let described = described(&settings.state.join("lists"), &packages)?;
-    let check = |(one, sums): (&'a Chosen, Vec<Sum>)| -> Result<_, InstallError> {
+    let described = described(&settings.state.join("lists"), packages)?;
+    let check = |(one, described): (&'a Chosen, Described)| -> Result<_, InstallError> {
         if cancel.is_cancelled() {
             return Err(InstallError::Cancelled);
         }
-        let first = sums.first().ok_or_else(|| {
-            about(
-                &one.name,
-                Fault::new("no list of packages has its checksum"),
-            )
-        })?;
         let prepare = |source| InstallError::Prepare {
             path: one.path.clone(),
             source,
         };
-        let stamp = stamp(&one.path).map_err(prepare)?;
-        let sum = match known.get(&stamp).filter(|sum| sum.kind == first.kind) {
-            Some(sum) => sum.clone(),
-            None => sum_of(&one.path, first.kind).map_err(prepare)?,
+        let (stamp, sum, fits) = if one.path.parent() == Some(&settings.archives) {
+            let first = described.sums.first().ok_or_else(|| {
+                about(
+                    &one.name,
+                    Fault::new("no list of packages has its checksum"),
+                )
+            })?;
+            let stamp = stamp(&one.path).map_err(prepare)?;
+            let sum = match known.get(&stamp).filter(|sum| sum.kind == first.kind) {
+                Some(sum) => sum.clone(),
+                None => sum_of(&one.path, first.kind).map_err(prepare)?,
+            };
+            let fits = described.sums.contains(&sum);
+            (Some(stamp), sum, fits)
+        } else {
+            // What a repository on the disk has is used where it is, and apt has read it.
+            let sum = match described.sums.as_slice() {
+                [sum] => sum.clone(),
+                _ => sum_of(&one.path, KINDS[0]).map_err(prepare)?,
+            };
+            (None, sum, true)
         };
-        let fits = sums.contains(&sum);
-        Ok((one, stamp, sum, fits))
+        let sha256 = match sum.kind {
+            "SHA256" => sum.digits.clone(),
+            _ => sum_of(&one.path, "SHA256").map_err(prepare)?.digits,
+        };
+        let archive = Archive {
+            name: one.name.clone(),
+            version: one.version.clone(),
+            architecture: one.architecture.clone(),
+            sha256,
+            required: described.required,
+        };
+        Ok((one, stamp, sum, fits.then_some(archive)))
     };
     let all: Vec<_> = packages
-        .into_iter()
+        .iter()
         .zip(described)
         .collect::<Vec<_>>()
         .into_par_iter()
         .map(check)
         .collect();
-    let mut wrong = Vec::new();
+    let mut examined = Examined::default();
     let before = known.len();
     for result in all {
-        let (one, stamp, sum, fits) = result?;
-        if fits {
-            known.insert(stamp, sum);
-        } else {
-            wrong.push(one);
+        let (one, stamp, sum, archive) = result?;
+        match archive {
+            None => examined.wrong.push(one),
+            Some(archive) => {
+                if let Some(stamp) = stamp {
+                    known.insert(stamp, sum);
+                }
+                examined.archives.push(archive);
+            }
         }
     }
     if known.len() > before {
         write_notes(&notes, &known, &settings.archives)?;
     }
-    Ok(wrong)
+    Ok(examined)
+}
+
+/// Which of these archives the lists have: by each its SHA-256, where one of its name, version and
+/// architecture is there at all.
+///
+/// # Errors
+/// When a list cannot be read.
+pub(super) fn offered(
+    settings: &Settings,
+    archives: &[Archive],
+) -> Result<Vec<Offer>, InstallError> {
+    let packages: Vec<Chosen> = archives
+        .iter()
+        .map(|one| Chosen {
+            name: one.name.clone(),
+            version: one.version.clone(),
+            architecture: one.architecture.clone(),
+            path: PathBuf::new(),
+        })
+        .collect();
+    let described = described(&settings.state.join("lists"), &packages)?;
+    let offers = archives.iter().zip(described).map(|(one, described)| {
+        let is_it = |sum: &Sum| sum.kind != "SHA256" || sum.digits == one.sha256;
+        match described.sums.as_slice() {
+            [] => Offer::Nothing,
+            // What is of another kind is compared once it is here.
+            sums if sums.iter().all(is_it) => Offer::This,
+            _ => Offer::Another,
+        }
+    });
+    Ok(offers.collect())
+}
+
+/// What repositories have of an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    Nothing,
+    This,
+    /// One of the same name, version and architecture with other content.
+    Another,
+}
+
+/// Whether the file at `path` is this archive; what was read once is taken from the notes. A file that
+/// is not there is none.
+pub(super) fn is_archive(settings: &Settings, path: &Path, archive: &Archive) -> bool {
+    let Ok(stamp) = stamp(path) else {
+        return false;
+    };
+    let notes = read_notes(&settings.state.with_file_name(NOTES));
+    let noted = notes.get(&stamp).filter(|sum| sum.kind == "SHA256");
+    match noted {
+        Some(sum) => sum.digits == archive.sha256,
+        None => sum_of(path, "SHA256").is_ok_and(|sum| sum.digits == archive.sha256),
+    }
+}
+
+/// What lists say of a package.
+#[derive(Clone, Debug, Default)]
+struct Described {
+    sums: Vec<Sum>,
+    /// Whether its priority is "required".
+    required: bool,
 }
 
 /// What the lists say of each of these packages. Repositories may disagree: each of them is one that
 /// the request names, and that is signed with a key that counts for it.
-fn described(lists: &Path, packages: &[&Chosen]) -> Result<Vec<Vec<Sum>>, InstallError> {
+fn described(lists: &Path, packages: &[Chosen]) -> Result<Vec<Described>, InstallError> {
     let mut numbers: HashMap<&[u8], Vec<usize>> = HashMap::new();
     for (number, one) in packages.iter().enumerate() {
         numbers.entry(one.name.as_bytes()).or_default().push(number);
     }
-    let mut found = vec![Vec::new(); packages.len()];
+    let mut found = vec![Described::default(); packages.len()];
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| InstallError::Prepare { path, source }
@@ -125,13 +219,14 @@ fn described(lists: &Path, packages: &[&Chosen]) -> Result<Vec<Vec<Sum>>, Instal
 fn read_list(
     list: impl io::Read,
     numbers: &HashMap<&[u8], Vec<usize>>,
-    packages: &[&Chosen],
-    found: &mut [Vec<Sum>],
+    packages: &[Chosen],
+    found: &mut [Described],
 ) -> io::Result<()> {
     let mut reader = BufReader::with_capacity(BUFFER, list);
     let mut line = Vec::new();
     let mut named: &[usize] = &[];
     let (mut version, mut architecture) = (Vec::new(), Vec::new());
+    let mut required = false;
     let mut sums: [Option<String>; KINDS.len()] = Default::default();
     loop {
         line.clear();
@@ -139,16 +234,20 @@ fn read_list(
         let text = line.trim_ascii_end();
         if is_end || text.is_empty() {
             for &number in named {
-                let one = packages[number];
+                let one = &packages[number];
                 if version == one.version.as_bytes() && architecture == one.architecture.as_bytes()
                 {
                     let first = KINDS.iter().zip(&sums).find_map(|(kind, digits)| {
                         digits.clone().map(|digits| Sum { kind, digits })
                     });
-                    found[number].extend(first);
+                    let found = &mut found[number];
+                    found
+                        .sums
+                        .extend(first.filter(|sum| !found.sums.contains(sum)));
+                    found.required |= required;
                 }
             }
-            (named, sums) = (&[], Default::default());
+            (named, sums, required) = (&[], Default::default(), false);
             version.clear();
             architecture.clear();
             if is_end {
@@ -162,6 +261,8 @@ fn read_list(
             version = value.trim_ascii().to_vec();
         } else if let Some(value) = text.strip_prefix(b"Architecture:") {
             architecture = value.trim_ascii().to_vec();
+        } else if let Some(value) = text.strip_prefix(b"Priority:") {
+            required = value.trim_ascii() == b"required";
         } else {
             for (kind, sum) in KINDS.iter().zip(&mut sums) {
                 let value = text.strip_prefix(kind.as_bytes());

@@ -49,8 +49,8 @@ impl Scene {
     }
 
     fn wrong(&self) -> Result<Vec<&str>, String> {
-        wrong(&self.settings, &self.packages, &Cancel::default())
-            .map(|all| all.iter().map(|one| one.name.as_str()).collect())
+        examine(&self.settings, &self.packages, &Cancel::default())
+            .map(|all| all.wrong.iter().map(|one| one.name.as_str()).collect())
             .map_err(|e| e.to_string())
     }
 
@@ -117,6 +117,12 @@ fn the_strongest_known_kind_counts_and_none_is_an_error() {
 #[test]
 fn packages_outside_the_cache_are_apts_matter() {
     let mut scene = Scene::new(&[("x", "x")], "");
-    scene.packages[0].path = "/srv/mirror/x.deb".into();
+    let path = scene.settings.state.join("x.deb");
+    fs::write(&path, "x").unwrap();
+    scene.packages[0].path = path;
     assert_eq!(scene.wrong().unwrap(), [""; 0]);
+    // It is said what they are.
+    let examined = examine(&scene.settings, &scene.packages, &Cancel::default()).unwrap();
+    let sum = format!("{:x}", Sha256::digest("x"));
+    assert_eq!(examined.archives[0].sha256, sum);
 }

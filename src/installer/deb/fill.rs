@@ -8,6 +8,7 @@ use super::settings::Settings;
 use super::{DPKG_STATUS, database, leavings};
 use crate::host::Host;
 use crate::installer::apt::USR_IS_MERGED;
+use crate::installer::provenance::Archive;
 use crate::installer::{InstallError, Request, Site};
 use crate::tree::{Root, TreeError};
 
@@ -22,7 +23,7 @@ pub(super) fn is_empty(root: &Root) -> Result<bool, TreeError> {
     Ok(names.all(|name| name == USR_IS_MERGED) && !status.contains("\nConffiles:"))
 }
 
-/// Fills the tree.
+/// Fills the tree; returns what with.
 ///
 /// # Errors
 /// When packages cannot be chosen or fetched, when one is damaged or hostile, or a script fails.
@@ -32,10 +33,9 @@ pub(super) fn fill(
     root: &Root,
     settings: &Settings,
     host: &Host,
-) -> Result<(), InstallError> {
-    resolve::update(settings, request, host)?;
-    let chosen = resolve::choose_for_new_tree(settings, request, site, host)?;
-    let packages = read_all(&chosen, &host.cancel)?;
+) -> Result<Vec<Archive>, InstallError> {
+    let choice = resolve::choose_for_new_tree(settings, request, site, host)?;
+    let packages = read_all(&choice.packages, &host.cancel)?;
     database::begin(root, &request.architecture)?;
     let order = resolve::configured(settings)?;
     let mut filling = Filling::new(request, &packages, root, site, host, None)?;
@@ -46,5 +46,5 @@ pub(super) fn fill(
     refusal.end(root)?;
     leavings::extended_states(root, settings, |name| filling.is_first(name))?;
     leavings::clean(root)?;
-    Ok(())
+    Ok(choice.archives)
 }

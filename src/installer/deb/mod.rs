@@ -24,6 +24,7 @@ pub(crate) mod fuzzing;
 mod inside;
 mod installed;
 mod leavings;
+mod locked;
 mod names;
 mod outcome;
 mod owners;
@@ -36,6 +37,7 @@ mod resolve;
 mod services;
 mod session;
 mod settings;
+mod snapshots;
 mod sources;
 mod special;
 #[cfg(any(test, fuzzing))]
@@ -52,6 +54,7 @@ use std::path::Path;
 
 use super::apt::{self, DPKG_STATUS};
 use super::mmdebstrap::remove;
+use super::provenance::Provenance;
 use super::{InstallError, Installer, Request, Site, Unknown, version};
 use crate::host::{Command, Host};
 use crate::tree::Root;
@@ -132,6 +135,10 @@ impl Installer for Deb {
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
         remove(packages, site, host)
     }
+
+    fn keeps_to_locks(&self) -> bool {
+        true
+    }
 }
 
 /// Fills an empty tree, or adds to a filled one.
@@ -150,11 +157,27 @@ fn work(request: &Request, site: &Site, host: &Host) -> Result<(), InstallError>
     }
     // Some scripts cannot do without a name. It is no name of this host, and goes with `temporary`.
     root.write("etc/hostname", "localhost\n", 0o644)?;
-    let settings = settings::Settings::write(request, site, &keyrings, host)?;
-    if is_empty {
-        fill::fill(request, site, &root, &settings, host)?;
+    let mut settings = settings::Settings::write(request, site, &keyrings, host)?;
+    let repositories = match &request.lock {
+        None => {
+            resolve::update(&settings, request, host)?;
+            snapshots::read(&settings.state.join("lists"))?
+        }
+        Some(lock) => {
+            locked::prepare(lock, request, site, &mut settings, host)?;
+            lock.provenance.repositories.clone()
+        }
+    };
+    let packages = if is_empty {
+        fill::fill(request, site, &root, &settings, host)?
     } else {
-        add::install(request, site, &root, &settings, host)?;
-    }
+        add::install(request, site, &root, &settings, host)?
+    };
+    let mut provenance = Provenance::default();
+    provenance.add(&Provenance {
+        repositories,
+        packages,
+    });
+    provenance.note(site)?;
     temporary.finish(request)
 }

@@ -18,6 +18,7 @@ use super::checksums::stamp;
 use super::resolve::{Choice, parse};
 use super::settings::Settings;
 use crate::host::{Host, hex};
+use crate::installer::provenance::Archive;
 use crate::installer::{InstallError, Site};
 use crate::tree::stat::Kind;
 use crate::tree::{Root, TreeError};
@@ -46,6 +47,8 @@ struct Kept {
     extended_states: String,
     /// The packages, each with the state of its file.
     packages: BTreeMap<PathBuf, String>,
+    /// What the packages are.
+    archives: Vec<Archive>,
 }
 
 impl Remembered {
@@ -117,7 +120,10 @@ impl Remembered {
                 source,
             })?;
         }
-        Ok(Some(parse(&kept.list)))
+        Ok(Some(Choice {
+            archives: kept.archives,
+            ..parse(&kept.list)
+        }))
     }
 
     /// What was kept, if it still counts. What cannot be read is as good as nothing.
@@ -143,6 +149,7 @@ impl Remembered {
                 calls: text(&settings.calls)?,
                 extended_states: text(&settings.extended_states)?,
                 packages: stamped.collect::<Option<_>>()?,
+                archives: choice.archives.clone(),
             })
         };
         if let Some(kept) = kept() {

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::checksums;
 use super::filling::about;
 use super::remembered::Remembered;
 use super::settings::Settings;
+use super::{checksums, locked};
 use crate::distro::MergedUsr;
 use crate::host::{Command, CommandError, Host, Output, Report};
 use crate::installer::apt::{self, USR_IS_MERGED};
+use crate::installer::provenance::Archive;
 use crate::installer::{InstallError, Request, Site};
 use crate::tree::archive::Fault;
 
@@ -34,6 +35,8 @@ pub(super) struct Choice {
     pub packages: Vec<Chosen>,
     /// Whether something that is in the tree is replaced, removed or configured.
     pub changes_others: bool,
+    /// What the packages are.
+    pub archives: Vec<Archive>,
 }
 
 /// Tells that the lists of available packages are complete.
@@ -222,22 +225,23 @@ pub(super) fn choose_for_new_tree(
     request: &Request,
     site: &Site,
     host: &Host,
-) -> Result<Vec<Chosen>, InstallError> {
+) -> Result<Choice, InstallError> {
     let names = names_for_new_tree(request)?;
-    let remembered = match request.cache {
-        Some(_) => Remembered::of(settings, &names, site, host)?,
-        None => None,
+    // A lock decides what there is to choose from, and that is not among what a choice is remembered by.
+    let remembered = match (&request.cache, &request.lock) {
+        (Some(_), None) => Remembered::of(settings, &names, site, host)?,
+        _ => None,
     };
     if let Some(remembered) = &remembered {
         if let Some(choice) = remembered.recall(settings)? {
-            return Ok(choice.packages);
+            return Ok(choice);
         }
     }
-    let choice = choose(settings, &names, Some(request), host)?;
+    let choice = choose(settings, &names, request, host)?;
     if let Some(remembered) = &remembered {
         remembered.keep(settings, &choice);
     }
-    Ok(choice.packages)
+    Ok(choice)
 }
 
 /// What apt is told to install into a new tree.
@@ -275,15 +279,16 @@ pub(super) fn install_command(
 pub(super) fn choose(
     settings: &Settings,
     names: &[String],
-    request: Option<&Request>,
+    request: &Request,
     host: &Host,
 ) -> Result<Choice, InstallError> {
-    let choice = choose_once(settings, names, request, host)?;
-    let wrong = checksums::wrong(settings, &choice.packages, &host.cancel)?;
-    if wrong.is_empty() {
-        return Ok(choice);
+    let mut choice = choose_once(settings, names, request, host)?;
+    let examined = checksums::examine(settings, &choice.packages, &host.cancel)?;
+    if examined.wrong.is_empty() {
+        choice.archives = examined.archives;
+        return locked::admit(request, choice);
     }
-    for one in wrong {
+    for one in examined.wrong {
         host.report.warn(&format!(
             "the package {} in the package cache is not what the repository describes: it is fetched \
              again",
@@ -294,20 +299,22 @@ pub(super) fn choose(
             source,
         })?;
     }
-    let choice = choose_once(settings, names, request, host)?;
-    match checksums::wrong(settings, &choice.packages, &host.cancel)?.first() {
-        Some(one) => Err(about(
+    let mut choice = choose_once(settings, names, request, host)?;
+    let examined = checksums::examine(settings, &choice.packages, &host.cancel)?;
+    if let Some(one) = examined.wrong.first() {
+        return Err(about(
             &one.name,
             Fault::new("what was fetched is not what the repository describes"),
-        )),
-        None => Ok(choice),
+        ));
     }
+    choice.archives = examined.archives;
+    locked::admit(request, choice)
 }
 
 fn choose_once(
     settings: &Settings,
     names: &[String],
-    request: Option<&Request>,
+    request: &Request,
     host: &Host,
 ) -> Result<Choice, InstallError> {
     for path in [&settings.list, &settings.calls] {
@@ -324,7 +331,7 @@ fn choose_once(
     let told = Arc::new(WithoutSurprise(Arc::clone(&host.report)));
     let host = host.clone().with_report(told);
     run_patiently(&host, &|| install_command(settings, names))?
-        .map_err(|e| apt::explain("choosing and fetching packages failed", request, e))?;
+        .map_err(|e| locked::explain(request, e))?;
     if !settings.list.exists() {
         // Everything is there already.
         return Ok(Choice::default());

@@ -180,6 +180,95 @@ impl Settings {
         text
     }
 
+    /// Makes this file of preferences the only one that counts.
+    ///
+    /// # Errors
+    /// When the settings cannot be written.
+    pub fn keep_to(&self, preferences: &Path, none: &Path) -> Result<(), InstallError> {
+        self.append(&[
+            ("Dir::Etc::Preferences", preferences),
+            ("Dir::Etc::PreferencesParts", none),
+        ])
+    }
+
+    /// Adds a repository in a directory of the build's own, for this tree alone; without the others,
+    /// unless they are kept.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn add_repository(&mut self, directory: &Path, others: bool) -> Result<(), InstallError> {
+        let own = self.file.with_file_name("added");
+        let state = own.join("state");
+        let (added, list) = (self.added(), own.join("sources.list"));
+        let lists = state.join("lists");
+        make_directory(&lists.join("partial"))?;
+        let line = format!("deb [trusted=yes] file:{} ./\n", in_quotes(directory)?);
+        write(&added, &line, 0o644)?;
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| InstallError::Prepare { path, source }
+        };
+        let mut text = String::new();
+        if others {
+            let former = self.state.join("lists");
+            for entry in std::fs::read_dir(&former).map_err(failed(&former))? {
+                let entry = entry.map_err(failed(&former))?;
+                if entry.path().is_file() {
+                    let to = lists.join(entry.file_name());
+                    std::fs::copy(entry.path(), &to).map_err(failed(&to))?;
+                }
+            }
+            let former = self.file.with_file_name("sources.list");
+            text = std::fs::read_to_string(&former).map_err(failed(&former))?;
+        } else {
+            let parts = own.join("sources.list.d");
+            make_directory(&parts)?;
+            self.append(&[("Dir::Etc::SourceParts", &parts)])?;
+        }
+        write(&list, &(text + &line), 0o644)?;
+        self.state = state;
+        self.append(&[
+            ("Dir::Etc::SourceList", &list),
+            ("Dir::State", &self.state),
+            ("Dir::State::Lists", &lists),
+            ("Dir::Cache", &self.state),
+        ])
+    }
+
+    /// Brings the list of the repository up to date that was added.
+    ///
+    /// # Errors
+    /// When a path is one that apt cannot be told.
+    pub fn update_added(&self) -> Result<Command, InstallError> {
+        let list = in_quotes(&self.added())?;
+        Ok(self
+            .command()?
+            .arg(format!("--option=Dir::Etc::SourceList={list}"))
+            .arg("--option=Dir::Etc::SourceParts=/dev/null")
+            .arg("--option=APT::Get::List-Cleanup=false")
+            .args(["--error-on=any", "update"]))
+    }
+
+    fn added(&self) -> PathBuf {
+        self.file.with_file_name("added.list")
+    }
+
+    /// Later words count.
+    fn append(&self, paths: &[(&str, &Path)]) -> Result<(), InstallError> {
+        let mut text = String::new();
+        for (name, path) in paths {
+            let _ = writeln!(text, "{name} \"{}\";", in_quotes(path)?);
+        }
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(&self.file)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+            .map_err(|source| InstallError::Prepare {
+                path: self.file.clone(),
+                source,
+            })
+    }
+
     /// An apt-get with these settings.
     pub fn command(&self) -> Result<Command, InstallError> {
         let option = |name: &str, value: &str| format!("--option={name}={value}");

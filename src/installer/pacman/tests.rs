@@ -27,6 +27,7 @@ fn request() -> Request {
         with_changelogs: false,
         skip_initrds: false,
         cache: None,
+        lock: None,
     }
 }
 

@@ -14,7 +14,7 @@ use std::thread::available_parallelism;
 use super::build::{self, Asked, Prepared};
 use super::timings::{self, Notes};
 use super::{VerbError, clean, exit, terminal};
-use crate::cli::{Invocation, Progress, Verb};
+use crate::cli::{Globals, Invocation, Progress, Verb};
 use crate::config::Context;
 use crate::host::{Cancel, is_root, set_umask, signals};
 use crate::output::Artifacts;
@@ -63,7 +63,7 @@ pub fn run(invocation: &Invocation, context: &Context) -> u8 {
         let statuses = targets.iter().map(|target| clean::run(&target.config));
         return statuses.max().unwrap_or(exit::DONE);
     }
-    match prepare(&targets, context, invocation.globals.wait) {
+    match prepare(&targets, context, &invocation.globals) {
         Ok((prepared, layers)) => build(invocation, &targets, prepared, layers),
         Err(status) => status,
     }
@@ -83,14 +83,19 @@ fn refuse(complaints: &Complaints) -> u8 {
 fn prepare(
     targets: &[Target],
     context: &Context,
-    wait: bool,
+    globals: &Globals,
 ) -> Result<(Vec<Prepared>, Vec<Layers>), u8> {
     let mut wrong = Complaints::default();
     let mut builds = Vec::new();
     for target in targets {
         match build::check(&target.config, context) {
             Ok(mut prepared) => {
-                prepared.wait = wait;
+                prepared.wait = globals.wait;
+                if let Err(errors) = prepared.set_lock(&target.config, globals) {
+                    for error in errors {
+                        wrong.add(&target.file, terminal::chain(&error));
+                    }
+                }
                 builds.push(prepared);
             }
             Err(errors) => {

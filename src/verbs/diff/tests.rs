@@ -6,6 +6,7 @@ use crate::output::{Package, Source};
 
 fn package(name: &str, version: &str) -> Package {
     Package {
+        sha256: None,
         kind: PackageType::Deb,
         name: name.to_owned(),
         version: version.to_owned(),
