@@ -70,7 +70,8 @@ vendor:
 deb:
 	mkdir -p target $(DIST)
 	scripts/crate-licences $$(rustc -vV | sed -n 's/^host: //p') >target/crate-licences
-	$(TARGET)/tools/bin/cargo-deb --locked --output $(DIST)/
+	scripts/debian-changelog >target/debian-changelog
+	$(TARGET)/tools/bin/cargo-deb --locked --maintainer "$$(scripts/debian-changelog --maintainer)" --output $(DIST)/
 
 # The same commit makes the same archive: names are sorted, and times and owners are not the builder's.
 dist:

@@ -64,6 +64,12 @@ fn manual_pages_are_well_formed() {
         );
         let text = String::from_utf8_lossy(&run.stdout);
         assert!(text.lines().count() > 100, "{page} is too short");
+        // What could be copied is not divided: a line that ends in a hyphen would add it.
+        let divided: Vec<&str> = text
+            .lines()
+            .filter(|line| line.ends_with('\u{2010}'))
+            .collect();
+        assert_eq!(divided, [""; 0], "{page}");
         let wide = text.lines().find(|line| line.chars().count() > 100);
         assert_eq!(wide, None, "{page}");
     }
@@ -89,29 +95,75 @@ fn shells_read_their_completions() {
     }
 }
 
-/// bash takes the script and completes with it.
-#[test]
-fn bash_completes() {
-    let script = r#"
-        source completions/bash/mkosi
-        try() {
-            COMP_WORDS=(mkosi "$@"); COMP_CWORD=$#; COMPREPLY=()
-            _mkosi mkosi "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
-            printf '%s\n' "${COMPREPLY[@]}"
-        }
-        try summ
-        try --format gpt_e
-        try --distribution deb
-        try --release bookw
-        try --boota
-    "#;
-    let run = Command::new("bash")
-        .args(["--norc", "-c", script])
+/// Command lines, and words that are offered at the end of each.
+const OFFERED: &[(&str, &[&str])] = &[
+    ("summ", &["summary"]),
+    ("--format gpt_e", &["gpt_ext4"]),
+    ("--format=gpt_s", &["gpt_squashfs"]),
+    ("--distribution deb", &["debian"]),
+    ("--release=bookw", &["bookworm"]),
+    ("--boota", &["--bootable"]),
+    ("completion ", &["bash", "zsh", "fish", "elvish"]),
+    ("modes a", &["apply"]),
+    ("secrets ", &["reveal"]),
+    ("--default mkosi.default.ex", &["mkosi.default.example"]),
+];
+
+/// Whether a shell that was given the command lines, each after a line with it, offers the words.
+fn offers(mut shell: Command) {
+    let run = shell
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
-        .expect("bash runs");
+        .expect("the shell runs");
     let text = String::from_utf8_lossy(&run.stdout);
-    for word in ["summary", "gpt_ext4", "debian", "bookworm", "--bootable"] {
-        assert!(text.lines().any(|line| line == word), "{word}: {text}");
+    for (line, words) in OFFERED {
+        let start = format!("== {line}\n");
+        let (_, answer) = text.split_once(&start).expect("an answer");
+        let answer = answer.split("== ").next().expect("an answer");
+        // Some shells offer the whole argument.
+        let offered: Vec<&str> = answer
+            .split_whitespace()
+            .map(|word| word.rsplit_once('=').map_or(word, |(_, value)| value))
+            .collect();
+        for word in *words {
+            assert!(offered.contains(word), "{line}: {word} in {answer}");
+        }
     }
+}
+
+/// bash takes the script and completes with it; `=` ends a word there.
+#[test]
+fn bash_completes() {
+    let mut script = String::from(
+        r#"
+        source completions/bash/mkosi
+        try() {
+            echo "== $1"
+            local line="mkosi ${1//=/ = }"
+            read -ra COMP_WORDS <<<"$line"
+            [[ "$line" != *" " ]] || COMP_WORDS+=("")
+            COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=()
+            local function=$(complete -p mkosi | sed 's/.*-F \([^ ]*\).*/\1/')
+            "$function" mkosi "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+            printf '%s\n' "${COMPREPLY[@]}"
+        }
+        "#,
+    );
+    for (line, _) in OFFERED {
+        script.push_str(&format!("try '{line}'\n"));
+    }
+    let mut bash = Command::new("bash");
+    bash.args(["--norc", "-c", &script]);
+    offers(bash);
+}
+
+#[test]
+fn fish_completes() {
+    let mut script = String::from("source completions/fish/mkosi.fish\n");
+    for (line, _) in OFFERED {
+        script.push_str(&format!("echo '== {line}'; complete -C 'mkosi {line}'\n"));
+    }
+    let mut fish = Command::new("fish");
+    fish.args(["--no-config", "-c", &script]);
+    offers(fish);
 }

@@ -135,4 +135,10 @@ fn the_debian_changelog_has_the_version() {
     let log = fs::read_to_string(top().join("packaging/debian/changelog")).unwrap();
     let first = format!("mkosi ({}-1) unstable;", env!("CARGO_PKG_VERSION"));
     assert!(log.starts_with(&first), "{log}");
+    let mut made = Command::new(top().join("scripts/debian-changelog"));
+    made.env("DEBFULLNAME", r"Ann \ & O'Nym")
+        .env("DEBEMAIL", "ann@packages.test");
+    finish(made)
+        .prints(&first)
+        .prints("\n -- Ann \\ & O'Nym <ann@packages.test>  Sat, 21 Nov 2026 12:00:00 +0000\n");
 }

@@ -3,15 +3,16 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod support;
+#[path = "support/terminal.rs"]
+mod terminal;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::process::CommandExt as _;
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 use support::{Project, assert_no_leaks, assert_nothing_runs, package_cache, root, tool};
+use terminal::OnTerminal;
 
 /// A project with these settings files, each of the smallest Debian there is.
 fn project(files: &[(&str, &str)]) -> Project {
@@ -89,9 +90,9 @@ fn root_images_share_their_base_and_fail_alone() {
     project.script("fail", "#!/bin/sh\necho on purpose\nexit 1\n");
     let run = project.run(&["--all"]);
     run.exits(1)
-        .says("mkosi: error: bad: Running the post-installation script failed")
+        .says("mkosi: error: bad: Running the postinst script failed")
         .says("\n    on purpose\n")
-        .says("[bad] Error: Running the post-installation script failed");
+        .says("[bad] Error: Running the postinst script failed");
     assert_eq!(installations(&run.stderr), 1, "{}", run.stderr);
     let table = table(&run.stderr);
     assert_eq!(table.len(), 4, "{}", run.stderr);
@@ -325,73 +326,6 @@ fn root_all_that_is_wrong_is_said_before_anything_is_done() {
     before.check();
 }
 
-/// The program on a terminal of its own, 80 columns wide, as somebody sees it.
-struct OnTerminal {
-    child: Child,
-    terminal: fs::File,
-    seen: String,
-}
-
-impl OnTerminal {
-    // No crate makes a terminal the controlling one of a child.
-    #[allow(unsafe_code)]
-    fn start(project: &Project, arguments: &[&str]) -> Self {
-        let size = nix::pty::Winsize {
-            ws_row: 24,
-            ws_col: 80,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        let pty = nix::pty::openpty(&size, None).unwrap();
-        let mut command = project.command(arguments);
-        command.env("TERM", "xterm").env("NO_COLOR", "1");
-        command.stdin(pty.slave.try_clone().unwrap());
-        command.stdout(pty.slave.try_clone().unwrap());
-        command.stderr(pty.slave);
-        // SAFETY: system calls only, between fork and exec.
-        unsafe {
-            command.pre_exec(|| {
-                nix::unistd::setsid()?;
-                match nix::libc::ioctl(0, nix::libc::TIOCSCTTY, 0) {
-                    0 => Ok(()),
-                    _ => Err(std::io::Error::last_os_error()),
-                }
-            });
-        }
-        Self {
-            child: command.spawn().unwrap(),
-            terminal: fs::File::from(pty.master),
-            seen: String::new(),
-        }
-    }
-
-    /// Reads until `text` was shown after what was seen before.
-    fn waits_for(&mut self, text: &str) -> &mut Self {
-        let begun = Instant::now();
-        loop {
-            if let Some(at) = self.seen.find(text) {
-                self.seen.drain(..at + text.len());
-                return self;
-            }
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "{text} did not come after {}",
-                self.seen
-            );
-            let mut bytes = [0; 4096];
-            let count = self.terminal.read(&mut bytes).unwrap_or(0);
-            assert!(count > 0, "{text} did not come before {}", self.seen);
-            self.seen
-                .push_str(&String::from_utf8_lossy(&bytes[..count]));
-        }
-    }
-
-    fn types(&mut self, text: &str) -> &mut Self {
-        self.terminal.write_all(text.as_bytes()).unwrap();
-        self
-    }
-}
-
 #[test]
 fn root_on_a_terminal_passphrases_are_asked_for_first_and_ctrl_c_ends_all() {
     root();
@@ -402,7 +336,7 @@ fn root_on_a_terminal_passphrases_are_asked_for_first_and_ctrl_c_ends_all() {
         ("plain", "Format=tar\n"),
     ]);
     let before = project.untouched();
-    let mut run = OnTerminal::start(&project, &["--all", "-j1"]);
+    let mut run = OnTerminal::start(&project, 80, &["--all", "-j1"]);
     for image in ["one", "two"] {
         let question = format!("Passphrase for the encrypted partitions of {image}: ");
         run.waits_for(&question)

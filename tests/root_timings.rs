@@ -83,7 +83,7 @@ fn root_a_page_says_where_time_and_space_went() {
     assert_eq!(image["outcome"], "done");
     assert_eq!(image["layers"][0]["outcome"], "reused");
     assert!(
-        titles(image).contains(&"Looking at the cached base tree"),
+        titles(image).contains(&"Opening the cached base tree"),
         "{image}"
     );
     let contents = &image["contents"];

@@ -1,6 +1,8 @@
 //! Completion of the command line for shells.
 
-use clap::builder::{PossibleValuesParser, ValueHint};
+use std::fmt::Write as _;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, ValueHint};
 use clap::{Arg, ArgAction, Command};
 use clap_complete::Shell;
 
@@ -25,36 +27,156 @@ keywords! {
     }
 }
 
+/// What may follow a verb.
+const AFTER: &[(Verb, &[&str])] = &[
+    (Verb::Completion, CompletionShell::NAMES),
+    (Verb::Modes, &["record", "apply"]),
+    (Verb::Secrets, &["reveal"]),
+];
+
 /// The script that makes a shell complete this program's verbs, flags and values.
 #[must_use]
 pub fn completion(shell: CompletionShell) -> String {
-    let generator = match shell {
-        CompletionShell::Bash => Shell::Bash,
-        CompletionShell::Zsh => Shell::Zsh,
-        CompletionShell::Fish => Shell::Fish,
-        CompletionShell::Elvish => Shell::Elvish,
+    let (generator, more) = match shell {
+        CompletionShell::Bash => (Shell::Bash, bash()),
+        CompletionShell::Zsh => (Shell::Zsh, String::new()),
+        CompletionShell::Fish => (Shell::Fish, fish()),
+        CompletionShell::Elvish => (Shell::Elvish, elvish()),
     };
     let mut script = Vec::new();
     clap_complete::generate(generator, &mut explained(), "mkosi", &mut script);
     let mut script = String::from_utf8_lossy(&script).into_owned();
-    if shell == CompletionShell::Fish {
-        script.push_str(&fish_verbs());
+    script.push_str(&more);
+    if shell == CompletionShell::Zsh {
+        script = script.replacen("_cmdambivalent", "_mkosi_arguments", 1);
+        script = script.replacen("\nif [ \"$funcstack[1]\"", &zsh(), 1);
     }
     script
 }
 
+/// To bash, `--flag=value` is three words, of which the generated function knows nothing; nor does it know
+/// what follows a verb.
+fn bash() -> String {
+    let mut cases = String::new();
+    for (verb, words) in AFTER {
+        let words = words.join(" ");
+        let _ = writeln!(
+            cases,
+            "        {verb}) COMPREPLY=($(compgen -W \"{words}\" -- \"$cur\")); return 0 ;;"
+        );
+    }
+    format!(
+        r#"
+_mkosi_words() {{
+    local cur="${{COMP_WORDS[COMP_CWORD]}}" prev="${{COMP_WORDS[COMP_CWORD-1]}}"
+    if [[ "$cur" == "=" ]]; then
+        cur=""
+    elif [[ "$prev" == "=" && COMP_CWORD -gt 2 ]]; then
+        prev="${{COMP_WORDS[COMP_CWORD-2]}}"
+    fi
+    case "$prev" in
+{cases}    esac
+    _mkosi "$1" "$cur" "$prev"
+}}
+complete -F _mkosi_words -o bashdefault -o default mkosi
+"#
+    )
+}
+
+/// What completes the words after a verb, and how the generated script goes on.
+fn zsh() -> String {
+    let mut cases = String::new();
+    for (verb, words) in AFTER {
+        let _ = writeln!(
+            cases,
+            "        ({verb}) (( CURRENT == 2 )) && compadd {} || _files ;;",
+            words.join(" ")
+        );
+    }
+    format!(
+        r#"
+(( $+functions[_mkosi_arguments] )) ||
+_mkosi_arguments() {{
+    case $words[1] in
+{cases}        (*) _cmdambivalent ;;
+    esac
+}}
+
+if [ "$funcstack[1]""#
+    )
+}
+
 /// The generator for fish leaves out what stands alone on the command line.
-fn fish_verbs() -> String {
+fn fish() -> String {
     let verbs: Vec<&str> = Verb::WORDS_AND_HELP
         .iter()
         .map(|(verb, _)| verb.as_str())
         .collect();
     let none_yet = format!("not __fish_seen_subcommand_from {}", verbs.join(" "));
-    let line = |(verb, help): &(Verb, &str)| {
+    let mut script = String::new();
+    for (verb, help) in Verb::WORDS_AND_HELP {
         let help = help.replace('\\', "\\\\").replace('\'', "\\'");
-        format!("complete -c mkosi -n '{none_yet}' -f -a {verb} -d '{help}'\n")
-    };
-    Verb::WORDS_AND_HELP.iter().map(line).collect()
+        let _ = writeln!(
+            script,
+            "complete -c mkosi -n '{none_yet}' -f -a {verb} -d '{help}'"
+        );
+    }
+    for (verb, words) in AFTER {
+        let _ = writeln!(
+            script,
+            "complete -c mkosi -n '__fish_seen_subcommand_from {verb}' -f -a '{}'",
+            words.join(" ")
+        );
+    }
+    script
+}
+
+/// The generator for Elvish knows flags alone: this adds verbs, and what follows them and flags.
+fn elvish() -> String {
+    let mut known = String::new();
+    for (verb, words) in AFTER {
+        let _ = writeln!(known, "    &{verb}=[{}]", words.join(" "));
+    }
+    for arg in explained().get_arguments() {
+        let values = arg.get_possible_values();
+        let values: Vec<&str> = values.iter().map(PossibleValue::get_name).collect();
+        if let (false, Some(flag)) = (values.is_empty(), arg.get_long()) {
+            let letter = arg.get_short().map(|letter| format!("-{letter}"));
+            for flag in letter.into_iter().chain([format!("--{flag}")]) {
+                let _ = writeln!(known, "    &{flag}=[{}]", values.join(" "));
+            }
+        }
+    }
+    let verbs: Vec<&str> = Verb::WORDS_AND_HELP
+        .iter()
+        .map(|(verb, _)| verb.as_str())
+        .collect();
+    format!(
+        r#"
+var flags~ = $edit:completion:arg-completer[mkosi]
+var verbs = [{}]
+var known = [
+{known}]
+set edit:completion:arg-completer[mkosi] = {{|@words|
+    var last = $words[-1]
+    var before = $words[-2]
+    if (has-key $known $before) {{
+        all $known[$before]
+    }} elif (str:has-prefix $last '-') {{
+        var flag = (str:split &max=2 '=' $last | take 1)
+        if (and (str:contains $last '=') (has-key $known $flag)) {{
+            each {{|value| put $flag'='$value }} $known[$flag]
+        }} else {{
+            flags $@words
+        }}
+    }} else {{
+        all $verbs
+        edit:complete-filename $last
+    }}
+}}
+"#,
+        verbs.join(" ")
+    )
 }
 
 /// The description of the command line with everything that helps to write one.
@@ -75,13 +197,13 @@ fn explained() -> Command {
                 "HOW" => arg.value_parser(PossibleValuesParser::new(super::Progress::NAMES)),
                 "run" => arg.value_parser(PossibleValuesParser::new(["run"])),
                 "BOOL" => alone(arg),
-                _ => arg,
+                _ => arg.value_hint(ValueHint::Other),
             }
         });
     }
     let verbs = Verb::WORDS_AND_HELP
         .iter()
-        .map(|(verb, help)| clap::builder::PossibleValue::new(verb.as_str()).help(*help));
+        .map(|(verb, help)| PossibleValue::new(verb.as_str()).help(*help));
     command
         .mut_arg(VERB, |arg| {
             arg.value_parser(PossibleValuesParser::new(verbs))
@@ -108,6 +230,8 @@ fn with_values(arg: Arg, row: &Row) -> Arg {
     if metavar.contains('|') {
         let words: Vec<String> = metavar
             .split('|')
+            // Only a project of another kind has this format.
+            .filter(|word| row.spec.name != "Format" || *word != "custom")
             .flat_map(|word| match word {
                 "BOOL" => vec!["yes".to_owned(), "no".to_owned()],
                 word => vec![word.to_owned()],
@@ -117,8 +241,8 @@ fn with_values(arg: Arg, row: &Row) -> Arg {
     }
     match row.spec.auto {
         Auto::Directory(_) => arg.value_hint(ValueHint::DirPath),
-        Auto::Nothing if !metavar.contains("PATH") => arg,
-        _ if row.secret => arg,
+        Auto::Nothing if !metavar.contains("PATH") => arg.value_hint(ValueHint::Other),
+        _ if row.secret => arg.value_hint(ValueHint::Other),
         _ => arg.value_hint(ValueHint::AnyPath),
     }
 }
@@ -144,19 +268,15 @@ mod tests {
         for shell in CompletionShell::ALL {
             let script = completion(*shell);
             for (verb, _) in Verb::WORDS_AND_HELP {
-                // Elvish completes flags alone.
-                assert!(
-                    *shell == CompletionShell::Elvish || script.contains(verb.as_str()),
-                    "{shell}: {verb}"
-                );
+                assert!(script.contains(verb.as_str()), "{shell}: {verb}");
             }
             for row in SETTINGS {
                 assert!(script.contains(row.spec.flag), "{shell}: {}", row.spec.flag);
             }
-        }
-        let bash = completion(CompletionShell::Bash);
-        for word in ["gpt_squashfs", "bookworm", "debian"] {
-            assert!(bash.contains(word), "{word}");
+            for word in ["gpt_squashfs", "bookworm", "debian", "apply", "reveal"] {
+                assert!(script.contains(word), "{shell}: {word}");
+            }
+            assert!(!script.contains("custom"), "{shell}");
         }
     }
 }

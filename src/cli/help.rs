@@ -22,7 +22,8 @@ pub fn help(width: usize) -> String {
          on the command line.\n\nVerbs:\n",
     );
     for (verb, what) in Verb::WORDS_AND_HELP {
-        entry(&mut text, &format!("  {verb}"), what, width);
+        let left = format!("  {verb} {}", verb.arguments());
+        entry(&mut text, left.trim_end(), what, width);
     }
     text.push_str("\nOptions:\n");
     for option in OPTIONS {
@@ -67,7 +68,7 @@ fn setting(text: &mut String, row: &Row, defaults: &Config, width: usize) {
 }
 
 /// `, default: X`, unless nothing is set by default.
-pub(super) fn default_of(row: &Row, defaults: &Config) -> String {
+fn default_of(row: &Row, defaults: &Config) -> String {
     if !row.spec.default_text.is_empty() {
         return format!(", default: {}", row.spec.default_text);
     }

@@ -113,17 +113,17 @@ impl Verb {
         (Self::Secret, "Print the secret of this name"),
         (
             Self::Secrets,
-            "reveal DIR: write all secrets to files in a directory, for --revealed",
+            "Write all secrets to files in a directory, for --revealed",
         ),
         (
             Self::Modes,
-            "record: note the modes of the trees' files, which git does not keep; apply: set them",
+            "Note the modes of the trees' files, which git does not keep (record), or set them again (apply)",
         ),
         (
             Self::Completion,
             "Print what makes a shell complete this program's command lines: bash, zsh, fish or elvish",
         ),
-        (Self::Help, "Print this text"),
+        (Self::Help, "Say what every verb and flag is for"),
     ];
 
     /// Whether the words after the verb are names, so that what begins with a dash is an option.
@@ -132,21 +132,35 @@ impl Verb {
         matches!(self, Self::Diff)
     }
 
+    /// What may follow the verb, as manuals write it; nothing where nothing may.
+    #[must_use]
+    pub const fn arguments(self) -> &'static str {
+        match self {
+            Self::Diff => "A [B]",
+            Self::Shell | Self::Ssh => "[COMMAND…]",
+            Self::Boot | Self::Qemu => "[ARGUMENT…]",
+            Self::Secret => "NAME",
+            Self::Secrets => "reveal DIR",
+            Self::Modes => "record|apply",
+            Self::Completion => "SHELL",
+            Self::Build
+            | Self::Clean
+            | Self::Summary
+            | Self::Init
+            | Self::Doctor
+            | Self::Check
+            | Self::Plan
+            | Self::Why
+            | Self::Genkey
+            | Self::Help
+            | Self::Version => "",
+        }
+    }
+
     /// Whether words after the verb mean something.
     #[must_use]
     pub const fn takes_arguments(self) -> bool {
-        matches!(
-            self,
-            Self::Diff
-                | Self::Shell
-                | Self::Boot
-                | Self::Qemu
-                | Self::Ssh
-                | Self::Secret
-                | Self::Secrets
-                | Self::Modes
-                | Self::Completion
-        )
+        !self.arguments().is_empty()
     }
 }
 

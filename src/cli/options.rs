@@ -152,5 +152,8 @@ pub(super) static OPTIONS: &[GlobalOption] = &[
         "Write the lock file: the packages of this build, each with its version and checksum",
     ),
     switch(Id::Version, "version", "Print the version"),
-    short('h', switch(Id::Help, "help", "Print this text")),
+    short(
+        'h',
+        switch(Id::Help, "help", "Say what every verb and flag is for"),
+    ),
 ];

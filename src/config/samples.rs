@@ -14,7 +14,7 @@ pub struct Sample {
     pub name: &'static str,
     /// The line that sets it, and lines that continue it, without the `#` of those not in force.
     pub line: String,
-    /// The comment above it, as one paragraph; several settings may share it.
+    /// The comment above it, as one paragraph.
     pub comment: String,
 }
 
@@ -48,7 +48,7 @@ pub fn samples() -> Vec<Sample> {
                     section,
                     name,
                     line: bare.to_owned(),
-                    comment: comment.clone(),
+                    comment: std::mem::take(&mut comment),
                 });
                 continues = true;
             }

@@ -148,10 +148,7 @@ pub(super) fn keep_changes(
     site.tree = target;
     site.movable = true;
     Ok(match changes.removed {
-        0 => format!("{} files and directories", changes.entries),
-        removed => format!(
-            "{} files and directories, {removed} removed",
-            changes.entries
-        ),
+        0 => format!("{} files", changes.entries),
+        removed => format!("{} files, {removed} removed", changes.entries),
     })
 }

@@ -7,6 +7,7 @@ mod observation;
 mod paint;
 mod plain;
 mod progress;
+mod row;
 mod screen;
 mod terminal;
 mod wire;

@@ -91,6 +91,6 @@ fn destination(kept: Option<&Path>, site: &Site<'_>) -> PathBuf {
 fn entries(count: u64) -> String {
     match count {
         1 => "1 file".to_owned(),
-        count => format!("{count} files and directories"),
+        count => format!("{count} files"),
     }
 }

@@ -14,6 +14,23 @@ pub fn human_duration(duration: Duration) -> String {
     }
 }
 
+/// How long ago something was, roughly: `45 s`, `3 min`, `2 h`, `5 days`.
+#[must_use]
+pub fn human_age(age: Duration) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    const TWO_DAYS: u64 = 2 * DAY;
+    let seconds = age.as_secs();
+    match seconds {
+        0..MINUTE => format!("{seconds} s"),
+        MINUTE..HOUR => format!("{} min", seconds / MINUTE),
+        // One day is not "1 days".
+        HOUR..TWO_DAYS => format!("{} h", seconds / HOUR),
+        _ => format!("{} days", seconds / DAY),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,6 +47,21 @@ mod tests {
         ];
         for (ms, expected) in cases {
             assert_eq!(human_duration(Duration::from_millis(ms)), expected);
+        }
+    }
+
+    #[test]
+    fn ages_have_one_unit() {
+        let cases = [
+            (0, "0 s"),
+            (59, "59 s"),
+            (119, "1 min"),
+            (3_600, "1 h"),
+            (172_799, "47 h"),
+            (172_800, "2 days"),
+        ];
+        for (seconds, expected) in cases {
+            assert_eq!(human_age(Duration::from_secs(seconds)), expected);
         }
     }
 }

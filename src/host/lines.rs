@@ -8,8 +8,8 @@ use super::quote::printable_bytes;
 /// A line longer than this many bytes is cut into several.
 const LONGEST_LINE: usize = 4096;
 /// How many lines, and bytes of them, an error repeats.
-const TAIL_LINES: usize = 20;
-const TAIL_BYTES: usize = 2048;
+const TAIL_LINES: usize = 30;
+const TAIL_BYTES: usize = 4096;
 
 /// Cuts a stream of bytes into lines.
 ///
@@ -83,6 +83,8 @@ impl Lines {
 pub(super) struct Tail {
     lines: VecDeque<String>,
     bytes: usize,
+    /// How many lines came before these.
+    dropped: usize,
 }
 
 impl Tail {
@@ -95,6 +97,7 @@ impl Tail {
         while self.lines.len() > TAIL_LINES || (self.bytes > TAIL_BYTES && self.lines.len() > 1) {
             if let Some(first) = self.lines.pop_front() {
                 self.bytes -= first.len();
+                self.dropped += 1;
             }
         }
     }
@@ -103,12 +106,16 @@ impl Tail {
         self.lines.is_empty()
     }
 
-    /// Each line after a newline and two spaces.
+    /// Each line after a newline and two spaces. Where some were reported and are not among them, that comes
+    /// first.
     pub(super) fn to_text(&self) -> String {
-        self.lines
-            .iter()
-            .map(|line| format!("\n  {line}"))
-            .collect()
+        let mut text = match self.dropped {
+            0 => String::new(),
+            1 => "\n  (after one line that --verbose shows)".to_owned(),
+            count => format!("\n  (after {count} lines that --verbose shows)"),
+        };
+        text.extend(self.lines.iter().map(|line| format!("\n  {line}")));
+        text
     }
 
     /// The tail of output that was captured instead of reported.
@@ -117,6 +124,8 @@ impl Tail {
         let from = bytes.len().saturating_sub(2 * TAIL_BYTES);
         lines.push(bytes.get(from..).unwrap_or_default(), &super::Quiet);
         lines.finish(&super::Quiet);
+        // Nobody could see them.
+        lines.tail.dropped = 0;
         lines.tail
     }
 }
@@ -183,8 +192,19 @@ mod tests {
     fn the_tail_keeps_the_end() {
         let text: String = (0..100).map(|n| format!("line {n}\n")).collect();
         let tail = Tail::of(text.as_bytes()).to_text();
-        assert!(tail.starts_with("\n  line 80\n"), "{tail}");
+        assert!(tail.starts_with("\n  line 70\n"), "{tail}");
         assert!(tail.ends_with("\n  line 99"), "{tail}");
+        for (count, start) in [
+            (30, "\n  line 0\n"),
+            (31, "\n  (after one line that --verbose shows)\n  line 1\n"),
+            (99, "\n  (after 69 lines that --verbose shows)\n  line 69\n"),
+        ] {
+            let text: String = (0..count).map(|n| format!("line {n}\n")).collect();
+            let mut lines = Lines::default();
+            lines.push(text.as_bytes(), &super::super::Quiet);
+            let tail = lines.tail.to_text();
+            assert!(tail.starts_with(start), "{tail}");
+        }
         assert!(Tail::of(b"").is_empty());
     }
 }

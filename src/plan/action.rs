@@ -234,7 +234,7 @@ impl Action {
                     request.release
                 )
             }
-            Self::AddPackages(_) => "Installing the packages of the build script".into(),
+            Self::AddPackages(_) => "Installing build packages".into(),
             Self::ExtendBase(_) => "Installing packages on the base image".into(),
             Self::Prepare(_) => "Running the prepare script".into(),
             Self::KeepHeaders(_) => "Keeping the header files".into(),
@@ -248,7 +248,7 @@ impl Action {
             Self::SetRootPassword(_) => "Setting root's password".into(),
             Self::SetAutologin => "Setting up automatic login".into(),
             Self::SetUpSsh => "Setting up ssh".into(),
-            Self::Postinst(script) => running("post-installation script", script),
+            Self::Postinst(script) => running("postinst script", script),
             Self::InstallImage(install) => format!("Running {}", install.function.name),
             Self::CopyFiles(files) => format!("Copying {} files", files.stage),
             Self::RunFunction(function) => format!("Running {}", function.name),
@@ -260,7 +260,7 @@ impl Action {
             Self::WriteChangelog(_) => "Collecting change logs".into(),
             Self::PrepareBoot(_) => "Making the initrd".into(),
             Self::CleanUp(_) => "Cleaning up".into(),
-            Self::KeepChanges { .. } => "Finding what differs from the base image".into(),
+            Self::KeepChanges { .. } => "Comparing with the base image".into(),
             Self::WriteImage(image) => image.title().into(),
             Self::ConvertImage => "Converting the image to QCOW2".into(),
             Self::ReadImage(reading) => reading.title(),

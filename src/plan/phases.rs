@@ -258,14 +258,14 @@ mod tests {
     fn the_order_is_the_documented_one() {
         let (development, last) = titles("");
         let before = [
-            "Running the post-installation script (build)",
+            "Running the postinst script (build)",
             "Running the finalize script (build)",
         ];
         let after = [
             "Copying mkosi.extra",
             "Setting the host name",
             "Setting root's password",
-            "Running the post-installation script",
+            "Running the postinst script",
             "Running the finalize script",
         ];
         let (made, copying, running) = (

@@ -21,8 +21,8 @@ use crate::engine::{
     self, Artifact, Build, Caching, Display, Durability, Progress, PublishOptions,
 };
 use crate::host::{
-    Host, HostError, Lock, adopt_architecture, calling_user, fail_point, is_root, namespace,
-    printable_path, remove_contents, set_umask, signals,
+    Host, HostError, Lock, SilentSignals, adopt_architecture, calling_user, fail_point, is_root,
+    namespace, printable_path, remove_contents, set_umask, signals,
 };
 use crate::installer::{self, Installer};
 use crate::output::{Artifacts, Signer};
@@ -272,7 +272,11 @@ fn start(config: &Config, prepared: &Prepared, globals: &Globals) -> u8 {
         return exit::FAILED;
     }
     fail_point::pass("directories-made");
-    match namespace::isolate(|| work(config, prepared, globals)) {
+    // Of this process: the other one may be killed.
+    let silent = display(globals).is_live().then(SilentSignals::begin);
+    let ended = namespace::isolate(|| work(config, prepared, globals));
+    drop(silent);
+    match ended {
         Ok(code) => code,
         Err(error) => {
             terminal::complain_about(&VerbError::Host(error));

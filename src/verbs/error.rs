@@ -128,6 +128,15 @@ pub enum VerbError {
         /// The image.
         path: PathBuf,
     },
+    /// What is to be looked at is neither a path nor a name.
+    #[error(
+        "there is no {}, and no image of this project is called so",
+        printable_path(path)
+    )]
+    NoImage {
+        /// The word.
+        path: PathBuf,
+    },
     /// Nothing on this host tells whose packages can be trusted.
     #[error(
         "the keyring {} that signs the distribution's packages is missing; install {package}, or put the \

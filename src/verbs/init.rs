@@ -11,7 +11,7 @@ use super::{VerbError, exit, terminal};
 use crate::cli::Invocation;
 use crate::config::values::{Format, Shape, boolean};
 use crate::config::{self, Config, Context, FlagValue, Row, SETTINGS, Section};
-use crate::host::{calling_user, printable_path};
+use crate::host::{calling_user, is_root, printable_path};
 
 /// Where settings are unless a flag names another file.
 const SETTINGS_FILE: &str = "mkosi.default";
@@ -216,7 +216,7 @@ fn entry(row: &Row, values: &[String]) -> String {
             let names: Vec<&str> = formats.map(|format| format.as_str()).collect();
             format!("{help}: {}", names.join(", "))
         }
-        "Packages" => format!("{help}; only what the distribution calls required is there without"),
+        "Packages" => format!("{help}; what the distribution calls required is there anyway"),
         _ => help.to_owned(),
     };
     let mut text = String::new();
@@ -260,8 +260,9 @@ fn write(path: &Path, text: &str, no_chown: bool) -> io::Result<()> {
 fn tell(path: &Path, config: &Config, file: Option<&Path>, context: &Context) {
     let flag = file.map(|file| format!(" --default={}", printable_path(file)));
     let flag = flag.unwrap_or_default();
+    let sudo = if is_root() { "" } else { "sudo " };
     let mut text = format!(
-        "Wrote {}: {} {}. Next: mkosi{flag} check, then sudo mkosi{flag}.\n",
+        "Wrote {}: {} {}. Next: mkosi{flag} check, then {sudo}mkosi{flag}.\n",
         printable_path(path),
         config.distribution.shown(),
         config.release

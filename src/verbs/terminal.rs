@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 
 use super::exit;
 use crate::config::{Errors, Warning};
-use crate::engine::events::wrapped;
+use crate::engine::events::{Paint, wrapped};
 use crate::host::{Report, printable};
 
 pub use crate::engine::events::columns;
@@ -24,9 +24,11 @@ pub fn answer(text: &str) -> u8 {
     }
 }
 
-/// Says on standard error what is wrong; on a terminal, lines end where a word does.
+/// Says on standard error what is wrong; on a terminal, lines end where a word does, and what stands at the
+/// beginning has a colour.
 pub fn complain(what: impl Display) {
     let text = shown(&format!("mkosi: {what}"), columns());
+    let text = coloured(&text, Paint::on_stderr());
     // Nobody is left to be told when this fails.
     let _ = writeln!(io::stderr(), "{text}");
 }
@@ -40,6 +42,18 @@ fn shown(text: &str, columns: Option<usize>) -> String {
         None => line,
     });
     fitting.collect::<Vec<_>>().join("\n")
+}
+
+fn coloured(text: &str, paint: Paint) -> String {
+    for (word, painted) in [
+        ("error:", paint.bad("error:")),
+        ("warning:", paint.warning("warning:")),
+    ] {
+        if let Some(rest) = text.strip_prefix(&format!("mkosi: {word}")) {
+            return format!("mkosi: {painted}{rest}");
+        }
+    }
+    text.to_owned()
 }
 
 /// What commands said, which is indented further than what this program says, stays as it is.

@@ -10,8 +10,7 @@ use crate::config::{Config, Context as ConfigContext};
 use crate::engine::layers::why::{Change, Outcome, Verdict, explain};
 use crate::engine::layers::{Store, identities, output_name};
 use crate::engine::{BuildError, EngineError};
-use crate::host::human_size;
-use crate::host::{human_duration, printable};
+use crate::host::{human_age, human_size, printable};
 use crate::installer;
 use crate::output::Artifacts;
 use crate::plan::Plan;
@@ -96,7 +95,7 @@ pub(super) fn text(verdict: &Verdict) -> String {
         Outcome::Reused { created, size } => format!(
             "{name}: reused ({}, made {} ago)\n",
             human_size(*size),
-            human_duration(age(*created))
+            human_age(age(*created))
         ),
         Outcome::New => format!("{name}: made for the first time\n"),
         Outcome::Damaged { damage } => {

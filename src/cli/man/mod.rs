@@ -10,12 +10,15 @@ use super::options::OPTIONS;
 use roff::{escape, flag};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// When this version is from, as the first entry of packaging/debian/changelog has it.
+const DATE: &str = "2026-11-21";
 
 /// `mkosi(1)`: the program.
 #[must_use]
 pub fn program() -> String {
     include_str!("mkosi.1.in")
         .replace("@VERSION@", VERSION)
+        .replace("@DATE@", DATE)
         .replace("@VERBS@", &verbs())
         .replace("@OPTIONS@", &options())
 }
@@ -25,19 +28,19 @@ pub fn program() -> String {
 pub fn settings_file() -> String {
     include_str!("mkosi.default.5.in")
         .replace("@VERSION@", VERSION)
+        .replace("@DATE@", DATE)
         .replace("@SETTINGS@", &settings::all())
 }
 
 fn verbs() -> String {
     let mut text = String::new();
     for (verb, what) in Verb::WORDS_AND_HELP {
-        let argument = if verb.takes_arguments() {
-            r" [\fIARGUMENT\fR\&...]"
-        } else {
-            ""
+        let word = escape(verb.as_str());
+        let arguments = match verb.arguments() {
+            "" => String::new(),
+            words => format!(" \\fI{}\\fR", escape(words)),
         };
-        let verb = escape(verb.as_str());
-        let _ = writeln!(text, ".TP\n\\fB{verb}\\fR{argument}\n{}.", escape(what));
+        let _ = writeln!(text, ".TP\n\\fB{word}\\fR{arguments}\n{}.", escape(what));
     }
     text.trim_end().to_owned()
 }
@@ -72,7 +75,7 @@ mod tests {
             assert!(file.contains(&name), "{name}");
         }
         for text in [program, file] {
-            for placeholder in ["@VERSION@", "@VERBS@", "@OPTIONS@", "@SETTINGS@"] {
+            for placeholder in ["@VERSION@", "@DATE@", "@VERBS@", "@OPTIONS@", "@SETTINGS@"] {
                 assert!(!text.contains(placeholder), "{placeholder}");
             }
             let wrong: Vec<&str> = text.lines().filter(|line| line.ends_with(' ')).collect();

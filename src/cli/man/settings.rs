@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use super::roff::{escape, flag};
-use crate::cli::help::default_of;
 use crate::config::samples::{Sample, samples};
 use crate::config::{Auto, Config, Row, SETTINGS, Section, defaults};
 
@@ -38,9 +37,7 @@ fn setting(text: &mut String, row: &Row, sample: Option<&Sample>, defaults: &Con
         escape(comment)
     );
     let facts = facts(row, &metavar, defaults);
-    if !facts.is_empty() {
-        let _ = writeln!(text, ".br\n{}", facts.join("\n"));
-    }
+    let _ = writeln!(text, ".br\n{}", facts.join("\n"));
     if let Some(sample) = sample {
         let _ = writeln!(text, ".IP\n.EX\n{}\n.EE", escape(&sample.line));
     }
@@ -54,16 +51,16 @@ fn facts(row: &Row, metavar: &str, defaults: &Config) -> Vec<String> {
         let words = metavar.replace("BOOL", "yes, no").replace('|', ", ");
         facts.push(format!("Values: {}.", escape(&words)));
     }
-    let default = default_of(row, defaults);
-    let default = default.trim_start_matches(", default: ");
-    if !default.is_empty() {
-        facts.push(format!("Default: {}.", escape(default)));
-    }
+    let default = match spec.default_text {
+        "" => (row.lines)(defaults).join(" "),
+        text => text.to_owned(),
+    };
+    facts.push(format!("Default: {}.", escape(&default)));
     if let Some(files) = files(spec.auto) {
         facts.push(format!("Set by the project's {files}, if there."));
     }
     match spec.needs {
-        Some((_, "")) => facts.push("For verbs that run an image.".to_owned()),
+        Some((_, "")) => facts.push("Changes nothing of what is built.".to_owned()),
         Some((_, what)) => facts.push(format!("Has an effect with {}.", escape(what))),
         None => {}
     }

@@ -9,14 +9,16 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 
 use super::display::{Shown, numbered, shortened};
 use super::paint::Paint;
-use super::screen::{Live, Screen};
-use super::terminal::{TOOK, TURN};
-use super::{Event, Sink};
+use super::row::TOOK;
+use super::screen::{Live, Screen, width};
+use super::terminal::TURN;
+use super::{Event, Sink, wrapped};
 use crate::host::human_size;
 use crate::host::{human_duration, printable};
 
-/// The most columns that names take; most terminals have 80.
+/// The most columns that names take, and which part of the terminal's at most.
 const LONGEST_NAME: usize = 20;
+const SHARE_OF_NAMES: usize = 4;
 /// How many of the images that wait for the same thing are named.
 const NAMED: usize = 3;
 
@@ -69,7 +71,11 @@ impl Board {
             paint,
             shown,
             live: Live::default(),
-            width: lengths.max().unwrap_or(0).min(LONGEST_NAME),
+            width: lengths
+                .max()
+                .unwrap_or(0)
+                .min(LONGEST_NAME)
+                .min(width() / SHARE_OF_NAMES),
             state: Mutex::default(),
         }
     }
@@ -154,11 +160,11 @@ impl Board {
         let live = !(state.running.is_empty() && state.waiting.is_empty());
         self.live.set(live);
         let took = human_duration(at);
-        self.print(&format!(
-            "{sign} {} {took:>TOOK$}  {}",
-            self.name(image),
-            printable(what)
-        ));
+        // The sign, and blanks between the parts.
+        let before = 1 + 1 + self.width + 1 + TOOK + 2;
+        let what = shortened(&printable(what), width().saturating_sub(before));
+        let name = self.name(image);
+        self.print(&format!("{sign} {name} {took:>TOOK$}  {what}"));
     }
 
     fn change(&self, state: &mut State, image: &str, change: impl FnOnce(&mut Running)) {
@@ -231,8 +237,9 @@ impl Sink for Board {
                 self.said(image, &format!("+ {line}"));
             }
             Event::Warning { message, .. } => {
+                let text = format!("{}: Warning: {message}", printable(image));
                 let warning = self.paint.warning("Warning:");
-                self.print(&format!("{}: {warning} {message}", printable(image)));
+                self.print(&wrapped(&text, width(), 2).replacen("Warning:", &warning, 1));
             }
             Event::BuildFinished { artifacts, .. } => {
                 // Everything beside the image is small.

@@ -1,11 +1,12 @@
 //! Which display a run gets, and what all displays for people have in common.
 
+use std::ffi::OsStr;
 use std::io::{IsTerminal as _, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::paint::Paint;
+use super::paint::{Paint, is_capable};
 use super::{Artifact, Board, Json, Plain, Sink, Terminal};
 use crate::host::human_size;
 use crate::host::{human_duration, printable_path};
@@ -32,13 +33,19 @@ pub struct Shown {
 }
 
 impl Display {
+    /// Whether lines are drawn over: the terminal should not add what is typed to them.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        self == Self::Auto && capable()
+    }
+
     /// Makes the display. It may start a thread: not to be called before
     /// [`crate::host::namespace::isolate`].
     #[must_use]
     pub fn sink(self, shown: Shown) -> Arc<dyn Sink> {
         match self {
             Self::Json => Arc::new(Json::new(Box::new(stdout()))),
-            Self::Auto if capable() => Arc::new(Terminal::on_stderr(shown)),
+            Self::Auto if self.is_live() => Arc::new(Terminal::on_stderr(shown)),
             Self::Auto | Self::Plain => Arc::new(Plain::new(Box::new(stderr()), shown)),
         }
     }
@@ -48,7 +55,7 @@ impl Display {
     pub fn sink_of_several(self, images: &[String], shown: Shown) -> Arc<dyn Sink> {
         match self {
             Self::Json => Arc::new(Json::new(Box::new(stdout()))),
-            Self::Auto if capable() => Arc::new(Board::on_stderr(images, shown)),
+            Self::Auto if self.is_live() => Arc::new(Board::on_stderr(images, shown)),
             Self::Auto | Self::Plain => Arc::new(Plain::of_several(Box::new(stderr()), shown)),
         }
     }
@@ -56,8 +63,7 @@ impl Display {
 
 /// Whether standard error is a terminal that can draw over what it shows.
 fn capable() -> bool {
-    stderr().is_terminal()
-        && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+    stderr().is_terminal() && is_capable()
 }
 
 /// `text` in at most `width` columns, with `…` where something is left out.
@@ -108,7 +114,7 @@ fn near(path: &Path) -> String {
     printable_path(inside.as_deref().unwrap_or(path))
 }
 
-/// The lines that end a build: what was made, where, and how large it is.
+/// The lines that end a build: what was made, the image first, where, and how large it is.
 pub(super) fn summary(
     paint: Paint,
     image: &str,
@@ -117,11 +123,13 @@ pub(super) fn summary(
 ) -> Vec<String> {
     let took = human_duration(Duration::from_secs_f64(seconds));
     let mut lines = vec![format!("{} built in {took}", paint.bold(image))];
+    let mut artifacts: Vec<&Artifact> = artifacts.iter().collect();
+    artifacts.sort_by_key(|artifact| artifact.path.file_name() != Some(OsStr::new(image)));
     let paths: Vec<String> = artifacts.iter().map(|a| near(&a.path)).collect();
     let sizes: Vec<String> = artifacts.iter().map(|a| human_size(a.size)).collect();
     let widest = |texts: &[String]| texts.iter().map(|text| text.chars().count()).max();
     let (path_width, size_width) = (widest(&paths).unwrap_or(0), widest(&sizes).unwrap_or(0));
-    for ((path, size), artifact) in paths.iter().zip(&sizes).zip(artifacts) {
+    for ((path, size), artifact) in paths.iter().zip(&sizes).zip(&artifacts) {
         let mut line = format!("  {path:path_width$}  {size:>size_width$}");
         // A sparse file takes less than its length: what a copy costs is worth knowing.
         if artifact.allocated < artifact.size - artifact.size / 8 {
@@ -159,6 +167,7 @@ mod tests {
             unicode: false,
         };
         let made = [
+            artifact("/out/a-list", 100, 4096),
             artifact("/out/image.raw", 3 << 30, 1 << 30),
             artifact("/out/sums", 100, 4096),
         ];
@@ -167,6 +176,7 @@ mod tests {
             [
                 "image.raw built in 1 min 01 s",
                 "  /out/image.raw  3.0 GiB (1.0 GiB on disk)",
+                "  /out/a-list       100 B",
                 "  /out/sums         100 B",
             ]
         );

@@ -1,7 +1,12 @@
 //! Colours and signs, where the terminal and the user want them.
 
 use std::env;
-use std::io::{IsTerminal as _, stdout};
+use std::io::{IsTerminal as _, stderr, stdout};
+
+/// Whether `TERM` is of a terminal that can do more than print.
+pub(super) fn is_capable() -> bool {
+    env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+}
 
 /// How text is decorated.
 #[derive(Clone, Copy, Debug)]
@@ -11,8 +16,8 @@ pub(crate) struct Paint {
 }
 
 impl Paint {
-    /// As the environment asks for: no colours with a non-empty `NO_COLOR`, signs beyond ASCII only
-    /// in a UTF-8 locale.
+    /// As the environment asks for: no colours with a non-empty `NO_COLOR` or on a dumb terminal, signs beyond
+    /// ASCII only in a UTF-8 locale.
     pub(crate) fn from_environment() -> Self {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
             .iter()
@@ -21,17 +26,25 @@ impl Paint {
             .unwrap_or_default()
             .to_ascii_lowercase();
         Self {
-            colour: env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            colour: is_capable() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
             unicode: locale.contains("utf-8") || locale.contains("utf8"),
         }
     }
 
     /// As the environment asks for, without colours where standard output is no terminal.
     pub(crate) fn on_stdout() -> Self {
-        let asked = Self::from_environment();
+        Self::from_environment().colourful_if(stdout().is_terminal())
+    }
+
+    /// As the environment asks for, without colours where standard error is no terminal.
+    pub(crate) fn on_stderr() -> Self {
+        Self::from_environment().colourful_if(stderr().is_terminal())
+    }
+
+    fn colourful_if(self, is_terminal: bool) -> Self {
         Self {
-            colour: asked.colour && stdout().is_terminal(),
-            ..asked
+            colour: self.colour && is_terminal,
+            ..self
         }
     }
 
@@ -92,8 +105,12 @@ impl Paint {
         }
     }
 
-    /// Done, about to be done, to do.
-    pub(crate) fn bar(self) -> &'static str {
-        if self.unicode { "━╸ " } else { "=> " }
+    /// Of a bar: done, about to be done, to do.
+    pub(crate) fn bar(self) -> [&'static str; 3] {
+        if self.unicode {
+            ["━", "╸", " "]
+        } else {
+            ["=", ">", " "]
+        }
     }
 }

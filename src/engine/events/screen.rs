@@ -27,6 +27,11 @@ pub fn columns() -> Option<usize> {
     Some(usize::from(columns)).filter(|columns| *columns > 0)
 }
 
+/// As [`columns`]; what is no terminal has as many as most.
+pub(super) fn width() -> usize {
+    columns().unwrap_or(usize::from(USUAL))
+}
+
 /// Standard error, written to as a whole so that nothing flickers.
 #[derive(Debug, Default)]
 pub(super) struct Screen {

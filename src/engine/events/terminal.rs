@@ -1,22 +1,18 @@
 //! One image's events on a terminal: finished steps as aligned lines, running ones live below them.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::display::{Headings, Shown, numbered, summary};
 use super::paint::Paint;
-use super::screen::{Live, Screen, columns};
+use super::row::Row;
+use super::screen::{Live, Screen, width};
 use super::wrap::wrapped;
 use super::{Event, Sink};
-use crate::host::human_duration;
 
-/// Columns of a title and of a duration (`59 min 59 s`), so that lines up to 80 columns stay aligned.
-const TITLE: usize = 36;
-pub(super) const TOOK: usize = 11;
 /// How often the spinner turns.
 pub(super) const TURN: Duration = Duration::from_millis(100);
 
@@ -37,9 +33,16 @@ struct State {
 
 struct Running {
     bar: ProgressBar,
-    /// `[3/9]`
-    number: String,
-    counted: bool,
+    row: Arc<Mutex<Row>>,
+}
+
+impl Running {
+    fn says(&self, line: &str) {
+        if let Ok(mut row) = self.row.lock() {
+            line.clone_into(&mut row.note);
+        }
+        self.bar.tick();
+    }
 }
 
 impl Terminal {
@@ -70,74 +73,51 @@ impl Terminal {
         let _ = self.multi.println(line);
     }
 
-    /// Columns of the terminal, or of one that is not asked.
-    fn width(&self) -> usize {
-        columns().unwrap_or(80)
-    }
-
-    fn style(&self, counted: bool) -> ProgressStyle {
-        let bar = if counted {
-            " {bar:10} {percent:>3}%"
-        } else {
-            ""
-        };
-        let template = format!("{{spinner}} {{prefix}} {{took}}{bar}  {{wide_msg}}");
-        ProgressStyle::with_template(&template)
-            .unwrap_or_else(|_| ProgressStyle::default_spinner())
-            .tick_chars(self.paint.spinner())
-            .progress_chars(self.paint.bar())
-            .with_key(
-                "took",
-                |state: &ProgressState, to: &mut dyn std::fmt::Write| {
-                    let took = human_duration(state.elapsed());
-                    let _ = write!(to, "{took:>TOOK$}");
-                },
-            )
-    }
-
     fn begin(&self, state: &mut State, numbers: (usize, usize), title: &str) {
         let (step, steps) = numbers;
-        let number = numbered(step, steps);
+        let row = Arc::new(Mutex::new(Row {
+            number: numbered(step, steps),
+            title: title.to_owned(),
+            note: String::new(),
+        }));
         self.live.set(true);
         let bar = self.multi.add(ProgressBar::new_spinner());
-        bar.set_style(self.style(false));
-        bar.set_prefix(format!("{} {title:TITLE$}", self.paint.dim(&number)));
+        bar.set_style(style(self.paint, row.clone()));
         bar.enable_steady_tick(TURN);
-        let running = Running {
-            bar,
-            number,
-            counted: false,
-        };
-        state.running.insert(step, running);
+        state.running.insert(step, Running { bar, row });
     }
 
     /// The line a step leaves behind.
-    fn end(&self, state: &mut State, step: usize, line: EndLine<'_>) {
+    fn end(&self, state: &mut State, step: usize, sign: &str, seconds: f64, note: Option<&str>) {
         let Some(running) = state.running.remove(&step) else {
             return;
         };
         running.bar.finish_and_clear();
         self.multi.remove(&running.bar);
         self.live.set(!state.running.is_empty());
-        let title = line.title;
-        let took = human_duration(Duration::from_secs_f64(line.seconds));
-        let mut text = format!(
-            "{} {} {title:TITLE$} {took:>TOOK$}",
-            line.sign,
-            self.paint.dim(&running.number)
-        );
-        if let Some(note) = line.note {
-            let _ = write!(text, "  {}", self.paint.dim(note));
-        }
-        self.print(&text);
+        let row = running.row.lock().map(|row| row.clone());
+        let row = Row {
+            note: note.unwrap_or_default().to_owned(),
+            ..row.unwrap_or_default()
+        };
+        let took = Duration::from_secs_f64(seconds);
+        let text = row.text(self.paint, width(), took, None);
+        self.print(&format!("{sign} {text}"));
     }
 }
 
-struct EndLine<'a> {
-    sign: String,
-    title: &'a str,
-    seconds: f64,
-    note: Option<&'a str>,
+/// Draws a running step, which has a bar once it is known how much there is to do.
+fn style(paint: Paint, row: Arc<Mutex<Row>>) -> ProgressStyle {
+    let draw = move |state: &ProgressState, to: &mut dyn std::fmt::Write| {
+        let share = state.len().map(|total| (state.pos(), total));
+        if let Ok(row) = row.lock() {
+            let _ = to.write_str(&row.text(paint, width(), state.elapsed(), share));
+        }
+    };
+    ProgressStyle::with_template("{spinner} {row}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+        .tick_chars(paint.spinner())
+        .with_key("row", draw)
 }
 
 impl Sink for Terminal {
@@ -151,11 +131,7 @@ impl Sink for Terminal {
                 self.begin(&mut state, (*step, *steps), title);
             }
             Event::Progress { step, done, total } => {
-                if let Some(running) = state.running.get_mut(step) {
-                    if !running.counted && *total > 0 {
-                        running.counted = true;
-                        running.bar.set_style(self.style(true));
-                    }
+                if let Some(running) = state.running.get(step).filter(|_| *total > 0) {
                     running.bar.set_length(*total);
                     running.bar.set_position(*done);
                 }
@@ -165,7 +141,7 @@ impl Sink for Terminal {
                     self.print(&self.paint.dim(&format!("    {line}")));
                 }
                 if let Some(running) = state.running.get(step) {
-                    running.bar.set_message(self.paint.dim(line));
+                    running.says(line);
                 }
             }
             Event::Command { line, .. } if self.shown.commands => {
@@ -173,36 +149,24 @@ impl Sink for Terminal {
             }
             Event::Command { .. } => {}
             Event::Warning { message, .. } => {
-                let text = wrapped(&format!("Warning: {message}"), self.width(), 2);
+                let text = wrapped(&format!("Warning: {message}"), width(), 2);
                 let rest = text.strip_prefix("Warning:").unwrap_or(&text);
                 self.print(&format!("{}{rest}", self.paint.warning("Warning:")));
             }
             Event::StepFinished {
                 step,
-                title,
                 seconds,
                 note,
-            } => {
-                let line = EndLine {
-                    sign: self.paint.done(),
-                    title,
-                    seconds: *seconds,
-                    note: note.as_deref(),
-                };
-                self.end(&mut state, *step, line);
-            }
-            Event::StepFailed {
-                step,
-                title,
-                seconds,
-            } => {
-                let line = EndLine {
-                    sign: self.paint.failed(),
-                    title,
-                    seconds: *seconds,
-                    note: None,
-                };
-                self.end(&mut state, *step, line);
+                ..
+            } => self.end(
+                &mut state,
+                *step,
+                &self.paint.done(),
+                *seconds,
+                note.as_deref(),
+            ),
+            Event::StepFailed { step, seconds, .. } => {
+                self.end(&mut state, *step, &self.paint.failed(), *seconds, None);
             }
             Event::BuildFinished { seconds, artifacts } => {
                 self.print("");
@@ -223,7 +187,7 @@ impl Sink for Terminal {
     fn transient(&self, _: &str, step: usize, line: &str) {
         if let Ok(state) = self.state.lock() {
             if let Some(running) = state.running.get(&step) {
-                running.bar.set_message(self.paint.dim(line));
+                running.says(line);
             }
         }
     }

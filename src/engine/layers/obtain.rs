@@ -13,7 +13,7 @@ use crate::engine::scratch::Scratch;
 use crate::engine::site::Site;
 use crate::engine::working_tree::WorkingTree;
 use crate::engine::{EngineError, Progress, StepError};
-use crate::host::{self, Host, HostError, Lock, Quiet, Report, fail_point, human_duration};
+use crate::host::{self, Host, HostError, Lock, Quiet, Report, fail_point, human_age};
 use crate::plan::{self, Layer, LayerIdentity};
 use crate::tree::{self, CopyOptions, Root};
 
@@ -131,7 +131,7 @@ impl Work<'_, '_> {
         }
         let step = self
             .progress
-            .begin(&format!("Looking at the cached {name} tree"));
+            .begin(&format!("Opening the cached {name} tree"));
         let (note, held) = self.look(identity, step.report().as_ref())?;
         step.finish(&note);
         Ok(held)
@@ -160,7 +160,7 @@ impl Work<'_, '_> {
                 ("of no use without overlays".to_owned(), None)
             }
             Found::Layer(held) => {
-                let age = human_duration(held.record.age());
+                let age = human_age(held.record.age());
                 (format!("cache hit, {age} old"), Some(held))
             }
         })

@@ -16,7 +16,7 @@ use super::timings::{self, Notes};
 use super::{VerbError, clean, exit, terminal};
 use crate::cli::{Globals, Invocation, Progress, Verb};
 use crate::config::Context;
-use crate::host::{Cancel, is_root, set_umask, signals};
+use crate::host::{Cancel, SilentSignals, is_root, set_umask, signals};
 use crate::output::Artifacts;
 
 pub use complaints::Complaints;
@@ -230,7 +230,9 @@ fn build(
         .jobs
         .or_else(|| available_parallelism().ok())
         .map_or(1, usize::from);
+    let silent = build::display(globals).is_live().then(SilentSignals::begin);
     let reports = workers.run(&jobs, limit, sink, &cancel);
+    drop(silent);
     if let Err(error) = shared.close() {
         terminal::complain(format_args!("warning: {}", terminal::chain(&error)));
     }

@@ -17,6 +17,10 @@ use crate::plan::{self, Plan};
 
 use findings::{Area, Findings, Level};
 
+/// Probably somebody is in another directory than they think.
+const NO_SETTINGS: &str = "there is no mkosi.default here: what was checked is the image that is built without one; \
+     mkosi init begins a project, --all checks those of mkosi.files/";
+
 /// Prints all that is wrong with the project, with `--all` with that of every settings file. Changes
 /// nothing but lists of packages in the cache.
 pub fn run(invocation: &Invocation, context: &Context) -> u8 {
@@ -88,6 +92,9 @@ fn one(
     }
     // With settings that could not be read, what follows from them would be guesswork.
     let Some(config) = config else { return };
+    if config.project.settings_files.is_empty() && config.project.shell.is_none() {
+        findings.add(Level::Note, Area::Settings, NO_SETTINGS.to_owned());
+    }
     for missing in config::missing_inputs(&config) {
         findings.add(Level::Error, Area::Files, missing.to_string());
     }

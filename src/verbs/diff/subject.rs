@@ -1,6 +1,7 @@
 //! Which images are meant: by their paths, or by their names in the project.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::super::VerbError;
@@ -51,8 +52,13 @@ fn one(word: &OsStr, invocation: &Invocation, context: &Context) -> Result<PathB
     });
     let Some((_, config)) = named else {
         let path = path.to_owned();
-        let source = missing;
-        return Err(VerbError::File { path, source });
+        return Err(match missing.kind() {
+            ErrorKind::NotFound => VerbError::NoImage { path },
+            _ => VerbError::File {
+                path,
+                source: missing,
+            },
+        });
     };
     match config.output.metadata() {
         Ok(_) => Ok(config.output.clone()),
