@@ -93,6 +93,8 @@ const CONFLICTS: &[&str] = &[
     "conflicts between attempted installs",
     "File conflicts happen",
 ];
+/// What rpm says of a device file, which root of a container cannot make.
+const DEVICE: &str = "cpio: mknod failed";
 /// zypper's exit status when it did without a repository (zypper(8), "EXIT CODES").
 const SKIPPED_ONE: i32 = 106;
 /// Words that tell that a repository is missing.
@@ -113,6 +115,14 @@ fn hint(tail: &str, release: &str) -> Option<String> {
             "no repository has {name}, which a package needs: add the repository that has it with \
              Repositories="
         ));
+    }
+    if tail.contains(DEVICE) {
+        return Some(
+            "a package holds a device file, which nothing that runs for an image can make: leave it out of \
+             Packages=, and let FinalizeScript= (mkosi.finalize), which runs on the host, put its files \
+             into the image"
+                .to_owned(),
+        );
     }
     if has(CONFLICTS) {
         return Some(
