@@ -17,7 +17,7 @@ use mkosi::host::fail_point::POINTS;
 use support::root;
 
 /// How many builds go wrong at a time.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 4;
 /// Names the place at which a table goes on that was broken off.
 const FROM: &str = "FAULTS_FROM";
 

@@ -93,11 +93,20 @@ impl LoopDevice {
             let number =
                 free_device(&control).map_err(HostError::path("find a", "free loop device"))?;
             let path = PathBuf::from(format!("/dev/loop{number}"));
-            let device = OpenOptions::new()
+            let opened = OpenOptions::new()
                 .read(true)
                 .write(!options.read_only)
-                .open(&path)
-                .map_err(HostError::path("open", &path))?;
+                .open(&path);
+            let device = match opened {
+                Ok(device) => device,
+                // It is free because somebody lets go of it at this moment.
+                Err(e) if e.raw_os_error() == Some(libc::ENXIO) => {
+                    std::thread::sleep(PAUSE);
+                    last = e;
+                    continue;
+                }
+                Err(e) => return Err(HostError::path("open", &path)(e)),
+            };
             match configure(&device, &file, backing, options, direct) {
                 Ok(()) => {
                     let attached = Self { path, device };

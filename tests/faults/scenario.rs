@@ -154,7 +154,7 @@ impl Scenario {
     /// own.
     pub fn never_twice(&self) -> &'static [&'static str] {
         match self.name {
-            "xfs" | "luks" => &["image"],
+            "xfs" | "luks" | "btrfs" => &["image"],
             _ => &[],
         }
     }
