@@ -558,7 +558,7 @@ fn root_rpm_check_asks_the_distribution() {
         (
             ZYPPER,
             "openSUSE tumbleweed",
-            "libhello>=1",
+            "libhello=1",
             "pattern:nosuch",
         ),
     ] {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::rpm::{self, Dialect, Leavings, Prepared, Work};
 use super::{InstallError, Installer, Request, Site, Unknown, lookup, version};
+use crate::config::values::Architecture;
 use crate::host::{Command, CommandError, Host};
 use crate::tree::Root;
 
@@ -195,14 +196,25 @@ fn questions(word: &str) -> Vec<Vec<&str>> {
             return vec![vec![kind, "--match-exact", name]];
         }
     }
+    if word.contains(['*', '?']) {
+        // Nothing is exactly like a pattern.
+        return vec![vec!["--type=package", word]];
+    }
     let name = word.split(['=', '<', '>']).next().unwrap_or(word);
+    let exactly = |kind, name| vec![kind, "--match-exact", name];
+    let mut questions = vec![exactly("--type=package", name)];
     // zypper takes a name with its architecture, too.
-    let plain = name.rsplit_once('.').map_or(name, |(plain, _)| plain);
-    vec![
-        vec!["--type=package", "--match-exact", name],
-        vec!["--type=package", "--match-exact", plain],
-        vec!["--provides", "--match-exact", name],
-    ]
+    if let Some((plain, _)) = name.rsplit_once('.').filter(|(_, of)| is_architecture(of)) {
+        questions.push(exactly("--type=package", plain));
+    }
+    questions.push(exactly("--provides", name));
+    questions
+}
+
+/// Whether packages have this at the end of their files' names.
+fn is_architecture(word: &str) -> bool {
+    let known = Architecture::ALL.iter().any(|one| one.as_str() == word);
+    known || matches!(word, "noarch" | "i586" | "armv7hl")
 }
 
 /// The names of what was found, one on a line, in zypper's XML.
@@ -349,7 +361,9 @@ mod tests {
             questions("pattern:base"),
             [["--type=pattern", "--match-exact", "base"]]
         );
+        assert_eq!(questions("vi*"), [["--type=package", "vi*"]]);
         assert_eq!(questions("vim.x86_64>=9")[1][2], "vim");
+        assert_eq!(questions("python3.99")[1][0], "--provides");
     }
 
     #[test]
