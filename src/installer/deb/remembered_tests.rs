@@ -88,12 +88,15 @@ fn another_build_of_the_same_is_told_what_apt_said() {
     assert_eq!(fs::read(&settings.extended_states).unwrap(), b"states");
 }
 
+/// What is changed, and how.
+type Change = (&'static str, fn(&Scene));
+
 #[test]
 fn nothing_is_remembered_of_anything_else() {
     fn lists(scene: &Scene) -> PathBuf {
         scene.settings().state.join("lists")
     }
-    let changes: [(&str, fn(&Scene)); 7] = [
+    let changes: [Change; 7] = [
         ("a signed list", |scene| {
             fs::write(lists(scene).join("m_InRelease"), "SIGNED").unwrap();
         }),
