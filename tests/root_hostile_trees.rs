@@ -1,6 +1,8 @@
 //! Trees and archives that a project may be given by somebody who means no good, in whole builds: over a
 //! base image of next to nothing, so that each takes no time.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::fs::{self, File};
