@@ -15,6 +15,7 @@ mod archive;
 mod facts;
 pub(crate) mod location;
 mod pacman_repositories;
+pub mod provenance;
 mod repository;
 pub mod rpm;
 mod rpm_boot;

@@ -10,9 +10,8 @@ use rayon::prelude::*;
 
 use super::site::Site;
 use super::{EngineError, StepError};
-use crate::host::human_size;
-use crate::host::{Host, Quiet, fail_point};
-use crate::installer::provenance::Provenance;
+use crate::distro::provenance::Provenance;
+use crate::host::{Host, Quiet, fail_point, human_size};
 use crate::output::{self, Digest, OutputError, Wanted};
 use crate::plan::{LayerKind, Manifest, Reading};
 

@@ -7,9 +7,9 @@ use rustix::fs::{AtFlags, CWD, Gid, Uid, chownat};
 use super::site::Site;
 use super::whole_file::write_whole;
 use super::{EngineError, StepError};
+use crate::distro::provenance::Provenance;
 use crate::installer::InstallError;
 use crate::installer::lock::{LockError, System, text};
-use crate::installer::provenance::Provenance;
 
 /// What this is called where it fails.
 pub(super) const TITLE: &str = "Comparing the packages with the lock";

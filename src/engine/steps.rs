@@ -10,8 +10,7 @@ use super::{EngineError, artifacts, base_image, boot, disk_image, holes, project
 use crate::boot::BootError;
 use crate::disk::DiskError;
 use crate::host::{Host, Quiet, Report};
-use crate::installer::provenance::Provenance;
-use crate::installer::{self, InstallError, Request};
+use crate::installer::{self, InstallError, Request, provenance};
 use crate::output::{self, OutputError};
 use crate::plan::{
     Action, CleanUp, Image, LayerKind, Patches, PlanError, RootPassword, TreeSource,
@@ -156,7 +155,7 @@ fn install(request: &Request, site: &mut Site<'_>, host: &Host) -> Result<String
     site.build
         .installer
         .install(request, &installer_site(site), host)?;
-    let provenance = Provenance::take(&site.scratch)?;
+    let provenance = provenance::take(&site.scratch)?;
     site.provenance.push((LayerKind::Base, provenance));
     let root = Root::open(&site.tree)?;
     forget_machine(&root, site, host)?;
@@ -177,7 +176,7 @@ fn add_packages(
     site.build
         .installer
         .add(request, &installer_site(site), host)?;
-    let provenance = Provenance::take(&site.scratch)?;
+    let provenance = provenance::take(&site.scratch)?;
     site.provenance.push((kind, provenance));
     let root = Root::open(&site.tree)?;
     forget_machine(&root, site, host)?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::provenance::{Archive, Provenance, Snapshot};
+use crate::distro::provenance::{Archive, Provenance, Snapshot};
 use crate::host::{hex, printable, printable_path};
 
 /// Raised when a field changes its meaning or goes away.
@@ -291,3 +291,7 @@ pub(super) fn listed(lines: &[String]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+#[path = "lock_tests.rs"]
+mod tests;

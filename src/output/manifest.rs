@@ -7,8 +7,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{OutputError, apk, dpkg, pacman, rpm, swupd};
+use crate::distro::provenance::{Provenance, Snapshot};
 use crate::host::Host;
-use crate::installer::provenance::{Provenance, Snapshot};
 
 /// Raised when a field changes its meaning or goes away.
 const VERSION: u32 = 1;

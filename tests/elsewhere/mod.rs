@@ -173,12 +173,6 @@ fn assert_same_file(first: &Path, second: &Path) {
         Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
         Err(_) => "(diffoscope would say what differs)".to_owned(),
     };
-    if let Some(keep) = std::env::var_os("MKOSI_TEST_KEEP") {
-        let keep = Path::new(&keep);
-        for (name, path) in [("first", first), ("second", second)] {
-            fs::copy(path, keep.join(name)).expect("a copy");
-        }
-    }
     panic!(
         "{} and {} differ, first in blocks {places}\n{report}",
         first.display(),

@@ -10,10 +10,10 @@ use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::distro::provenance::Provenance;
 use crate::engine::EngineError;
 use crate::engine::whole_file::write_whole;
 use crate::host::hex;
-use crate::installer::provenance::Provenance;
 use crate::plan::{Fingerprint, Input, LayerIdentity, LayerKind};
 use crate::tree::Survey;
 

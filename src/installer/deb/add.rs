@@ -13,8 +13,8 @@ use super::resolve::{self, Choice};
 use super::services::Refusal;
 use super::settings::Settings;
 use super::told::tell_dpkg;
+use crate::distro::provenance::Archive;
 use crate::host::Host;
-use crate::installer::provenance::Archive;
 use crate::installer::{InstallError, Request, Site};
 use crate::tree::Root;
 

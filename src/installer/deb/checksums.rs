@@ -16,9 +16,9 @@ use sha2::{Digest, Sha256, Sha512};
 use super::filling::about;
 use super::resolve::Chosen;
 use super::settings::Settings;
+use crate::distro::provenance::Archive;
 use crate::host::Cancel;
 use crate::installer::InstallError;
-use crate::installer::provenance::Archive;
 use crate::tree::archive::Fault;
 
 /// Where sums of packages are noted, beside the lists of packages.

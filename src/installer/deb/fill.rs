@@ -6,9 +6,9 @@ use super::resolve;
 use super::services::Refusal;
 use super::settings::Settings;
 use super::{DPKG_STATUS, database, leavings};
+use crate::distro::provenance::Archive;
 use crate::host::Host;
 use crate::installer::apt::USR_IS_MERGED;
-use crate::installer::provenance::Archive;
 use crate::installer::{InstallError, Request, Site};
 use crate::tree::{Root, TreeError};
 

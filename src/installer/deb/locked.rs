@@ -19,10 +19,10 @@ use super::control::Package;
 use super::filling::about;
 use super::resolve::{self, Choice};
 use super::settings::Settings;
+use crate::distro::provenance::Archive;
 use crate::host::{CommandError, Host, hex};
 use crate::installer::apt::{self, make_directory};
 use crate::installer::lock::{LockError, PackageLock, listed, shown};
-use crate::installer::provenance::Archive;
 use crate::installer::{InstallError, Request, Site};
 
 /// Makes apt choose from the packages of the lock alone, once they are all found.

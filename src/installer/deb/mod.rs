@@ -54,8 +54,9 @@ use std::path::Path;
 
 use super::apt::{self, DPKG_STATUS};
 use super::mmdebstrap::remove;
-use super::provenance::Provenance;
+use super::provenance::note;
 use super::{InstallError, Installer, Request, Site, Unknown, version};
+use crate::distro::provenance::Provenance;
 use crate::host::{Command, Host};
 use crate::tree::Root;
 
@@ -178,6 +179,6 @@ fn work(request: &Request, site: &Site, host: &Host) -> Result<(), InstallError>
         repositories,
         packages,
     });
-    provenance.note(site)?;
+    note(&provenance, site)?;
     temporary.finish(request)
 }

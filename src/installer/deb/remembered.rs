@@ -18,7 +18,7 @@ use super::checksums::stamp;
 use super::resolve::{Choice, parse};
 use super::settings::Settings;
 use crate::host::{Host, hex};
-use crate::installer::provenance::Archive;
+use crate::distro::provenance::Archive;
 use crate::installer::{InstallError, Site};
 use crate::tree::stat::Kind;
 use crate::tree::{Root, TreeError};

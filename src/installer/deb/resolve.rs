@@ -12,9 +12,9 @@ use super::remembered::Remembered;
 use super::settings::Settings;
 use super::{checksums, locked};
 use crate::distro::MergedUsr;
+use crate::distro::provenance::Archive;
 use crate::host::{Command, CommandError, Host, Output, Report};
 use crate::installer::apt::{self, USR_IS_MERGED};
-use crate::installer::provenance::Archive;
 use crate::installer::{InstallError, Request, Site};
 use crate::tree::archive::Fault;
 

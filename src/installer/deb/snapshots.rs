@@ -6,9 +6,9 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::distro::provenance::Snapshot;
 use crate::host::hex;
 use crate::installer::InstallError;
-use crate::installer::provenance::Snapshot;
 
 /// The ends of the names of files that everything in a repository follows from, the better one last.
 const FILES: [&str; 2] = ["_Release", "_InRelease"];
