@@ -71,6 +71,7 @@ deb:
 	mkdir -p target $(DIST)
 	scripts/crate-licences $$(rustc -vV | sed -n 's/^host: //p') >target/crate-licences
 	scripts/debian-changelog >target/debian-changelog
+	gzip --best --no-name --stdout CHANGELOG.md >target/changelog.gz
 	$(TARGET)/tools/bin/cargo-deb --locked --maintainer "$$(scripts/debian-changelog --maintainer)" --output $(DIST)/
 
 # The same commit makes the same archive: names are sorted, and times and owners are not the builder's.

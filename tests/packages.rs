@@ -96,8 +96,18 @@ fn the_debian_package_has_what_make_installs() {
     finish(make).succeeds();
     let installed = files(&root);
     let mut packaged = packaged();
-    let licences = Path::new("usr/share/doc/mkosi/crate-licences");
-    assert_eq!(packaged.remove(licences), Some(0o644));
+    // What is Debian's alone.
+    for path in [
+        "usr/share/doc/mkosi/crate-licences",
+        "usr/share/lintian/overrides/mkosi",
+    ] {
+        assert_eq!(packaged.remove(Path::new(path)), Some(0o644), "{path}");
+    }
+    let mode = packaged.remove(Path::new("usr/share/doc/mkosi/changelog.gz"));
+    packaged.insert(
+        "usr/share/doc/mkosi/CHANGELOG.md".into(),
+        mode.expect("a change log"),
+    );
     assert_eq!(packaged, installed);
 
     let examples: Files = files(&top().join("examples"));

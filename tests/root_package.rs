@@ -44,12 +44,12 @@ fn package() -> PathBuf {
     package
 }
 
-/// Pages and change logs are compressed, nothing is missing, and lintian finds no errors.
+/// Pages and change logs are compressed, nothing is missing, and lintian finds nothing to warn of.
 fn examine(package: &Path) {
     let package = package.to_str().unwrap();
     tool(
         "lintian",
-        &["--fail-on=error", "--no-tag-display-limit", package],
+        &["--fail-on=error,warning", "--no-tag-display-limit", package],
     );
 
     let listing = tool("dpkg-deb", &["--contents", package]);
@@ -64,6 +64,7 @@ fn examine(package: &Path) {
         "./usr/share/man/man5/mkosi.default.5.gz",
         "./usr/share/doc/mkosi/copyright",
         "./usr/share/doc/mkosi/changelog.Debian.gz",
+        "./usr/share/doc/mkosi/changelog.gz",
         "./usr/share/doc/mkosi/examples/mkosi/mkosi.build",
         "./usr/share/zsh/vendor-completions/_mkosi",
     ] {

@@ -148,9 +148,56 @@ set edit:completion:arg-completer[mkosi] = {|@words|
             cand --wait 'Wait for another run that builds the same output, instead of failing'
             cand --update-lock 'Write the lock file: the packages of this build, each with its version and checksum'
             cand --version 'Print the version'
-            cand -h 'Print this text'
-            cand --help 'Print this text'
+            cand -h 'Say what every verb and flag is for'
+            cand --help 'Say what every verb and flag is for'
         }
     ]
     $completions[$command]
+}
+
+var flags~ = $edit:completion:arg-completer[mkosi]
+var verbs = [build clean summary init check plan why doctor diff shell boot qemu ssh genkey secret secrets modes completion help]
+var known = [
+    &completion=[bash zsh fish elvish]
+    &modes=[record apply]
+    &secrets=[reveal]
+    &-d=[fedora debian ubuntu arch opensuse mageia centos centos_epel clear alpine]
+    &--distribution=[fedora debian ubuntu arch opensuse mageia centos centos_epel clear alpine]
+    &-r=[10 10-stream 15.0 15.1 15.2 15.3 15.4 15.5 15.6 16.0 16.1 25 26 27 28 29 3.10 3.11 3.12 3.13 3.14 3.15 3.16 3.17 3.18 3.19 3.20 3.21 3.22 3.23 3.24 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 7 8 8-stream 9 9-stream artful bionic bookworm bullseye buster cauldron cosmic disco edge eoan focal forky groovy hirsute impish jammy kinetic latest lunar mantic noble oracular plucky questing rawhide resolute rolling sid stonking stretch trixie tumbleweed xenial yakkety zesty]
+    &--release=[10 10-stream 15.0 15.1 15.2 15.3 15.4 15.5 15.6 16.0 16.1 25 26 27 28 29 3.10 3.11 3.12 3.13 3.14 3.15 3.16 3.17 3.18 3.19 3.20 3.21 3.22 3.23 3.24 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 7 8 8-stream 9 9-stream artful bionic bookworm bullseye buster cauldron cosmic disco edge eoan focal forky groovy hirsute impish jammy kinetic latest lunar mantic noble oracular plucky questing rawhide resolute rolling sid stonking stretch trixie tumbleweed xenial yakkety zesty]
+    &--architecture=[x86_64 i686 aarch64 armv7l riscv64 ppc64le s390x loongarch64]
+    &-t=[directory subvolume tar gpt_ext4 gpt_xfs gpt_btrfs gpt_squashfs plain_squashfs]
+    &--format=[directory subvolume tar gpt_ext4 gpt_xfs gpt_btrfs gpt_squashfs plain_squashfs]
+    &-f=[yes no NUMBER]
+    &--force=[yes no NUMBER]
+    &--boot-protocols=[uefi bios]
+    &--encrypt=[all data]
+    &--compress=[yes no zlib lzo zstd lz4 xz]
+    &--compress-fs=[yes no zlib lzo zstd lz4 xz]
+    &--compress-output=[yes no xz zstd gz bz2]
+    &--manifest-format=[json changelog packages]
+    &--source-file-transfer=[copy-all copy-git-cached copy-git-others mount]
+    &--base-packages=[yes no conditional]
+    &--clean-package-metadata=[yes no auto]
+    &--source-file-transfer-final=[copy-all copy-git-cached copy-git-others mount]
+    &--qemu-kvm=[yes no auto]
+    &--debug=[run]
+    &--progress=[auto terminal plain json]
+]
+set edit:completion:arg-completer[mkosi] = {|@words|
+    var last = $words[-1]
+    var before = $words[-2]
+    if (has-key $known $before) {
+        all $known[$before]
+    } elif (str:has-prefix $last '-') {
+        var flag = (str:split &max=2 '=' $last | take 1)
+        if (and (str:contains $last '=') (has-key $known $flag)) {
+            each {|value| put $flag'='$value } $known[$flag]
+        } else {
+            flags $@words
+        }
+    } else {
+        all $verbs
+        edit:complete-filename $last
+    }
 }

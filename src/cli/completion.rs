@@ -98,7 +98,8 @@ fn zsh() -> String {
 (( $+functions[_mkosi_arguments] )) ||
 _mkosi_arguments() {{
     case $words[1] in
-{cases}        (*) _cmdambivalent ;;
+{cases}        (diff|shell|boot|qemu|ssh) _files ;;
+        (*) return 1 ;;
     esac
 }}
 

@@ -84,6 +84,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 /// Tells people, on standard error, how things went.
 pub fn tell(text: &str) {
+    let text = columns().map_or_else(|| text.to_owned(), |width| wrapped(text, width, 2));
     // Nobody is left to be told when this fails.
     let _ = io::stderr().write_all(text.as_bytes());
 }

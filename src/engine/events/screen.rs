@@ -65,12 +65,16 @@ impl Screen {
         }
     }
 
-    /// Moves the cursor by `count` in the direction of this letter (ECMA-48: CUU, CUD, CUF, CUB).
     fn go(&self, count: usize, direction: char) {
         if count > 0 {
-            self.add(&format!("\x1b[{count}{direction}"));
+            self.add(&moved(count, direction));
         }
     }
+}
+
+/// Moves the cursor by `count` in the direction of this letter (ECMA-48: CUU, CUD, CUF, CUB).
+fn moved(count: usize, direction: char) -> String {
+    format!("\x1b[{count}{direction}")
 }
 
 impl TermLike for Screen {
@@ -123,12 +127,17 @@ impl TermLike for Screen {
     }
 
     fn flush(&self) -> io::Result<()> {
-        if self.live.0.load(Ordering::Relaxed) {
-            self.move_cursor_left(BACK)?;
-        }
         let text = self.pending.lock().map(|mut p| std::mem::take(&mut *p));
+        let mut text = text.unwrap_or_default();
+        // Where nothing is drawn, the cursor still is behind something else, at the edge or on its way back.
+        if text.is_empty() {
+            return Ok(());
+        }
+        if self.live.0.load(Ordering::Relaxed) {
+            text.push_str(&moved(BACK, 'D'));
+        }
         let mut to = io::stderr().lock();
-        to.write_all(text.unwrap_or_default().as_bytes())?;
+        to.write_all(text.as_bytes())?;
         to.flush()
     }
 }

@@ -83,6 +83,7 @@ impl Terminal {
         self.live.set(true);
         let bar = self.multi.add(ProgressBar::new_spinner());
         bar.set_style(style(self.paint, row.clone()));
+        bar.tick();
         bar.enable_steady_tick(TURN);
         state.running.insert(step, Running { bar, row });
     }
