@@ -115,7 +115,7 @@ fn failures_say_what_to_do() {
         ),
         (
             "mkfs.ext4: No space left on device while writing",
-            "no space is left on the disk in /nowhere for image",
+            "no space is left on the disk in /",
         ),
         ("something else", "cannot make the root file system"),
     ] {
