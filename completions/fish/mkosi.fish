@@ -103,9 +103,9 @@ riscv64\t''
 ppc64le\t''
 s390x\t''
 loongarch64\t''"
-complete -c mkosi -l repositories -d 'Additional repositories, or components of the distribution\'s' -r
-complete -c mkosi -s m -l mirror -d 'Where packages come from: a URL (http, https, file) or a path' -r
-complete -c mkosi -l local-mirror -d 'The only repository to build from' -r
+complete -c mkosi -l repositories -d 'Additional repositories, or components of the distribution\'s' -r -f
+complete -c mkosi -s m -l mirror -d 'Where packages come from: a URL (http, https, file) or a path' -r -f
+complete -c mkosi -l local-mirror -d 'The only repository to build from' -r -f
 complete -c mkosi -l repository-directory -d 'Directories with the repository files to use' -r -f -a "(__fish_complete_directories)"
 complete -c mkosi -s t -l format -d 'What kind of image to write' -r -f -a "directory\t''
 subvolume\t''
@@ -114,8 +114,7 @@ gpt_ext4\t''
 gpt_xfs\t''
 gpt_btrfs\t''
 gpt_squashfs\t''
-plain_squashfs\t''
-custom\t''"
+plain_squashfs\t''"
 complete -c mkosi -s o -l output -d 'Where the image is written' -r -F
 complete -c mkosi -s O -l output-dir -d 'Where everything that a build writes goes, unless Output has a slash' -r -f -a "(__fish_complete_directories)"
 complete -c mkosi -s f -l force -d 'Replace an existing output' -r -f -a "yes\t''
@@ -123,11 +122,11 @@ no\t''
 NUMBER\t''"
 complete -c mkosi -l boot-protocols -d 'What starts a bootable image' -r -f -a "uefi\t''
 bios\t''"
-complete -c mkosi -l kernel-command-line -d 'The command line of the kernel' -r
+complete -c mkosi -l kernel-command-line -d 'The command line of the kernel' -r -f
 complete -c mkosi -l secure-boot-key -d 'The private key to sign with, PEM' -r -F
 complete -c mkosi -l secure-boot-certificate -d 'The certificate of the key, X.509' -r -F
-complete -c mkosi -l secure-boot-common-name -d 'Who the certificate of a new key names' -r
-complete -c mkosi -l secure-boot-valid-days -d 'How many days the certificate of a new key is valid' -r
+complete -c mkosi -l secure-boot-common-name -d 'Who the certificate of a new key names' -r -f
+complete -c mkosi -l secure-boot-valid-days -d 'How many days the certificate of a new key is valid' -r -f
 complete -c mkosi -l encrypt -d 'Encrypt the root, home and srv partitions (all), or home and srv only (data)' -r -f -a "all\t''
 data\t''"
 complete -c mkosi -l compress -d 'Compress within the file system: btrfs and squashfs' -r -f -a "yes\t''
@@ -151,17 +150,17 @@ xz\t''
 zstd\t''
 gz\t''
 bz2\t''"
-complete -c mkosi -l hostname -d 'The host name of the image' -r
-complete -c mkosi -l layers-size -d 'How much room the cached images of an output directory may take together' -r
-complete -c mkosi -l image-id -d 'The name of the image: part of the output\'s name, and IMAGE_ID in os-release' -r
-complete -c mkosi -l image-version -d 'The version of the image: part of the output\'s name, and IMAGE_VERSION in os-release' -r
+complete -c mkosi -l hostname -d 'The host name of the image' -r -f
+complete -c mkosi -l layers-size -d 'How much room the cached images of an output directory may take together' -r -f
+complete -c mkosi -l image-id -d 'The name of the image: part of the output\'s name, and IMAGE_ID in os-release' -r -f
+complete -c mkosi -l image-version -d 'The version of the image: part of the output\'s name, and IMAGE_VERSION in os-release' -r -f
 complete -c mkosi -l manifest-format -d 'How to write the list of installed packages' -r -f -a "json\t''
 changelog\t''
 packages\t''"
-complete -c mkosi -l machine-id -d 'The machine id of the image, 32 hexadecimal digits' -r
-complete -c mkosi -l gpt-first-lba -d 'The first sector that a partition may use, in sectors of 512 bytes' -r
+complete -c mkosi -l machine-id -d 'The machine id of the image, 32 hexadecimal digits' -r -f
+complete -c mkosi -l gpt-first-lba -d 'The first sector that a partition may use, in sectors of 512 bytes' -r -f
 complete -c mkosi -l workspace-dir -d 'Where images are put together' -r -F
-complete -c mkosi -s p -l package -d 'Packages to install' -r
+complete -c mkosi -s p -l package -d 'Packages to install' -r -f
 complete -c mkosi -l lock-file -d 'The file that --update-lock writes: each package with its version and checksum' -r -F
 complete -c mkosi -l cache -d 'The directory where the package manager keeps what it downloads' -r -f -a "(__fish_complete_directories)"
 complete -c mkosi -l extra-tree -d 'Directories or tars to copy over the image (files of a directory belong to root there)' -r -F
@@ -173,7 +172,7 @@ copy-git-cached\t''
 copy-git-others\t''
 mount\t''"
 complete -c mkosi -l build-directory -d 'A directory that the build script finds again at the next build' -r -f -a "(__fish_complete_directories)"
-complete -c mkosi -l build-packages -d 'Packages of the development image only' -r
+complete -c mkosi -l build-packages -d 'Packages of the development image only' -r -f
 complete -c mkosi -l postinst-script -d 'Runs inside the image after everything is in it' -r -F
 complete -c mkosi -l finalize-script -d 'Runs on the host, after the script inside the image, with BUILDROOT' -r -F
 complete -c mkosi -l settings -d 'The .nspawn file for the image' -r -F
@@ -183,9 +182,9 @@ conditional\t''"
 complete -c mkosi -l clean-package-metadata -d 'Whether the package database is removed' -r -f -a "yes\t''
 no\t''
 auto\t''"
-complete -c mkosi -l remove-files -d 'Paths in the image to remove at the end' -r
-complete -c mkosi -l remove-package -d 'Packages to remove at the end' -r
-complete -c mkosi -l environment -d 'Variables for scripts' -r
+complete -c mkosi -l remove-files -d 'Paths in the image to remove at the end' -r -f
+complete -c mkosi -l remove-package -d 'Packages to remove at the end' -r -f
+complete -c mkosi -l environment -d 'Variables for scripts' -r -f
 complete -c mkosi -l prepare-script -d 'Runs inside the image, with network, after packages are installed' -r -F
 complete -c mkosi -l install-dir -d 'Keep what the build script installed' -r -f -a "(__fish_complete_directories)"
 complete -c mkosi -l source-file-transfer-final -d 'How the sources reach the final image too' -r -f -a "copy-all\t''
@@ -193,20 +192,20 @@ copy-git-cached\t''
 copy-git-others\t''
 mount\t''"
 complete -c mkosi -l include-directory -d 'Keep the header files of the development image here' -r -f -a "(__fish_complete_directories)"
-complete -c mkosi -l root-size -d 'The size of the root file system' -r
-complete -c mkosi -l esp-size -d 'The size of the EFI system partition' -r
-complete -c mkosi -l xbootldr-size -d 'The size of an extended boot loader partition' -r
-complete -c mkosi -l swap-size -d 'The size of a swap partition' -r
-complete -c mkosi -l home-size -d 'The size of a /home partition' -r
-complete -c mkosi -l srv-size -d 'The size of a /srv partition' -r
+complete -c mkosi -l root-size -d 'The size of the root file system' -r -f
+complete -c mkosi -l esp-size -d 'The size of the EFI system partition' -r -f
+complete -c mkosi -l xbootldr-size -d 'The size of an extended boot loader partition' -r -f
+complete -c mkosi -l swap-size -d 'The size of a swap partition' -r -f
+complete -c mkosi -l home-size -d 'The size of a /home partition' -r -f
+complete -c mkosi -l srv-size -d 'The size of a /srv partition' -r -f
 complete -c mkosi -l base-image -d 'A directory, tar or disk image to begin from' -r -F
-complete -c mkosi -l key -d 'The key to sign with' -r
-complete -c mkosi -l password -d 'The password of root' -r
+complete -c mkosi -l key -d 'The key to sign with' -r -f
+complete -c mkosi -l password -d 'The password of root' -r -f
 complete -c mkosi -l extra-search-paths -d 'Directories to look for programs in, before those of PATH' -r -F
 complete -c mkosi -l secrets -d 'The directory of the project\'s secrets: commands that print them' -r -f -a "(__fish_complete_directories)"
 complete -c mkosi -l revealed -d 'Use secrets that mkosi secrets reveal wrote to this directory' -r -F
-complete -c mkosi -l qemu-smp -d 'How many processors a virtual machine has' -r
-complete -c mkosi -l qemu-mem -d 'How much memory a virtual machine has' -r
+complete -c mkosi -l qemu-smp -d 'How many processors a virtual machine has' -r -f
+complete -c mkosi -l qemu-mem -d 'How much memory a virtual machine has' -r -f
 complete -c mkosi -l qemu-kvm -d 'Whether a virtual machine uses the processor directly' -r -f -a "yes\t''
 no\t''
 auto\t''"
@@ -214,7 +213,7 @@ complete -c mkosi -l tools-tree -d 'Run the host\'s programs from this tree' -r 
 complete -c mkosi -s C -l directory -d 'Change there before anything else' -r -F
 complete -c mkosi -l default -d 'The settings file (default: mkosi.default; PATH.d/ is read too)' -r -F
 complete -c mkosi -l all-directory -d 'Where --all looks (default: mkosi.files)' -r -F
-complete -c mkosi -s j -l jobs -d 'How many images --all builds at a time (default: the number of processors)' -r
+complete -c mkosi -s j -l jobs -d 'How many images --all builds at a time (default: the number of processors)' -r -f
 complete -c mkosi -l debug -d 'Print every command that is run' -r -f -a "run\t''"
 complete -c mkosi -l progress -d 'How to show running work: auto, terminal, plain or json (default: auto)' -r -f -a "auto\t''
 terminal\t''
@@ -261,7 +260,7 @@ complete -c mkosi -l keep -d 'Keep the working directory of a build that fails, 
 complete -c mkosi -l wait -d 'Wait for another run that builds the same output, instead of failing'
 complete -c mkosi -l update-lock -d 'Write the lock file: the packages of this build, each with its version and checksum'
 complete -c mkosi -l version -d 'Print the version'
-complete -c mkosi -s h -l help -d 'Print this text'
+complete -c mkosi -s h -l help -d 'Say what every verb and flag is for'
 complete -c mkosi -n 'not __fish_seen_subcommand_from build clean summary init check plan why doctor diff shell boot qemu ssh genkey secret secrets modes completion help' -f -a build -d 'Build the image (what happens when no verb is given)'
 complete -c mkosi -n 'not __fish_seen_subcommand_from build clean summary init check plan why doctor diff shell boot qemu ssh genkey secret secrets modes completion help' -f -a clean -d 'Remove what builds wrote; -f: cached images and build directory too; -ff: package cache too'
 complete -c mkosi -n 'not __fish_seen_subcommand_from build clean summary init check plan why doctor diff shell boot qemu ssh genkey secret secrets modes completion help' -f -a summary -d 'Print the whole configuration'
@@ -277,7 +276,10 @@ complete -c mkosi -n 'not __fish_seen_subcommand_from build clean summary init c
 complete -c mkosi -n 'not __fish_seen_subcommand_from build clean summary init check plan why doctor diff shell boot qemu ssh genkey secret secrets modes completion help' -f -a ssh -d 'Log in to the image that `boot` or `qemu` runs, or run a command in it; takes Ssh=yes'
 complete -c mkosi -n 'not __fish_seen_subcommand_from build clean summary init check plan why doctor diff shell boot qemu ssh genkey secret secrets modes completion help' -f -a genkey -d 'Make a key and a certificate for SecureBoot; -f: in place of those that are there'
 complete -c mkosi -n 'not __fish_seen_subcommand_from build clean summary init check plan why doctor diff shell boot qemu ssh genkey secret secrets modes completion help' -f -a secret -d 'Print the secret of this name'
-complete -c mkosi -n 'not __fish_seen_subcommand_from build clean summary init check plan why doctor diff shell boot qemu ssh genkey secret secrets modes completion help' -f -a secrets -d 'reveal DIR: write all secrets to files in a directory, for --revealed'
-complete -c mkosi -n 'not __fish_seen_subcommand_from build clean summary init check plan why doctor diff shell boot qemu ssh genkey secret secrets modes completion help' -f -a modes -d 'record: note the modes of the trees\' files, which git does not keep; apply: set them'
+complete -c mkosi -n 'not __fish_seen_subcommand_from build clean summary init check plan why doctor diff shell boot qemu ssh genkey secret secrets modes completion help' -f -a secrets -d 'Write all secrets to files in a directory, for --revealed'
+complete -c mkosi -n 'not __fish_seen_subcommand_from build clean summary init check plan why doctor diff shell boot qemu ssh genkey secret secrets modes completion help' -f -a modes -d 'Note the modes of the trees\' files, which git does not keep (record), or set them again (apply)'
 complete -c mkosi -n 'not __fish_seen_subcommand_from build clean summary init check plan why doctor diff shell boot qemu ssh genkey secret secrets modes completion help' -f -a completion -d 'Print what makes a shell complete this program\'s command lines: bash, zsh, fish or elvish'
-complete -c mkosi -n 'not __fish_seen_subcommand_from build clean summary init check plan why doctor diff shell boot qemu ssh genkey secret secrets modes completion help' -f -a help -d 'Print this text'
+complete -c mkosi -n 'not __fish_seen_subcommand_from build clean summary init check plan why doctor diff shell boot qemu ssh genkey secret secrets modes completion help' -f -a help -d 'Say what every verb and flag is for'
+complete -c mkosi -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish elvish'
+complete -c mkosi -n '__fish_seen_subcommand_from modes' -f -a 'record apply'
+complete -c mkosi -n '__fish_seen_subcommand_from secrets' -f -a 'reveal'

@@ -1,6 +1,5 @@
 //! Which packages, from where.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Missing, PlanError, installer_files, repository_files};
