@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use super::scratch::{Scratch, WORK};
 use super::{EngineError, StepError};
 use crate::disk::AttachedImage;
+use crate::host::zeros::is_zero;
 use crate::host::{Command, CommandError, Host, HostError};
-use crate::output::zeros::is_zero;
 use crate::tree::{self, Root, TreeError};
 
 /// As much of a file as tells what it is: the superblock of btrfs begins at 64 KiB, and partition

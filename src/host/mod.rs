@@ -11,6 +11,7 @@ mod duration;
 mod echo;
 mod environment;
 mod error;
+pub mod extents;
 pub mod fail_point;
 mod foreign;
 mod full_disk;
@@ -37,6 +38,7 @@ mod tool_packages;
 mod tools;
 mod user;
 mod user_namespace;
+pub mod zeros;
 
 pub use ask::{AskError, HiddenInput};
 pub use cancel::Cancel;

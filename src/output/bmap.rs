@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use sha2::{Digest as _, Sha256};
 
 use super::digest::Digest;
-use super::zeros::WriteZeros;
+use crate::host::zeros::WriteZeros;
 
 /// The unit that images are mapped in, in bytes.
 pub const BLOCK: u64 = 4096;

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::gzip::GzipWriter;
 use super::xz::XzWriter;
-use super::zeros::WriteZeros;
 use super::zstd_frames::ZstdWriter;
 use crate::host::Host;
+use crate::host::zeros::WriteZeros;
 
 /// A compression format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]

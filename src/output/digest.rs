@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use sha2::{Digest as _, Sha256};
 
-use super::zeros::{WriteZeros, in_pieces};
 use crate::host::hex;
+use crate::host::zeros::{WriteZeros, in_pieces};
 
 /// A SHA-256 hash; shown as lower-case hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

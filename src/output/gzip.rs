@@ -9,7 +9,7 @@ use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
 use super::ordered::{Ordered, Stop};
 use super::pieces::{Piece, Pieces};
-use super::zeros::WriteZeros;
+use crate::host::zeros::WriteZeros;
 
 /// How much each thread compresses at a time. Matches do not reach across, which at this size
 /// costs about a hundredth of a percent.

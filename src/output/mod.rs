@@ -10,7 +10,6 @@ mod contents;
 pub mod digest;
 mod dpkg;
 mod error;
-pub mod extents;
 pub mod file_lists;
 mod gzip;
 mod inside;
@@ -27,7 +26,6 @@ mod swupd;
 pub mod tar;
 mod xz;
 mod xz_container;
-pub mod zeros;
 mod zstd_frames;
 
 pub use bmap::BlockMap;

@@ -1,6 +1,6 @@
 //! Cuts what is written into pieces of one size; those that are nothing but zeros are only counted.
 
-use super::zeros::is_zero;
+use crate::host::zeros::is_zero;
 
 /// A piece that is complete.
 #[derive(Debug, PartialEq, Eq)]

@@ -14,8 +14,9 @@ use rustix::fs::{Advice, fadvise};
 
 use super::bmap::{self, BlockMap, Mapper};
 use super::digest::{Digest, Hasher, Hashing};
-use super::zeros::WriteZeros;
-use super::{Compression, Compressor, OutputError, extents};
+use super::{Compression, Compressor, OutputError};
+use crate::host::extents;
+use crate::host::zeros::WriteZeros;
 use crate::host::{Host, fail_point};
 
 /// How much is read at a time.

@@ -8,7 +8,7 @@ use liblzma::stream::{Action, Filters, LzmaOptions, MtStreamBuilder, Status, Str
 use super::ordered::{Ordered, Stop};
 use super::pieces::{Piece, Pieces};
 use super::xz_container::{self as container, Block, Index, Unfinished};
-use super::zeros::WriteZeros;
+use crate::host::zeros::WriteZeros;
 
 /// What xz may use at most, in bytes: two threads at level 6, whose true use stays a little below.
 const MEMORY: u64 = 288 << 20;

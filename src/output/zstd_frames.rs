@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use zstd::stream::raw::{CParameter, Encoder, Operation as _, OutBuffer};
 
-use super::zeros::{WriteZeros, in_pieces, is_zero};
+use crate::host::zeros::{WriteZeros, in_pieces, is_zero};
 
 /// Zeros that become a frame of their own, where they begin at a multiple of this: short enough to
 /// catch most of an image's holes, long enough for starting again to cost nothing.

@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::{Errno, Result};
 
 use super::xattrs::{self, Of};
-use crate::output::extents;
+use crate::host::extents;
 
 /// Read at a time.
 const PIECE: u64 = 128 << 10;

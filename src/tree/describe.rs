@@ -16,8 +16,8 @@ use sha2::{Digest as _, Sha256};
 use super::listing::{DIRECTORY, list, open_child};
 use super::stat::{Kind, Metadata};
 use super::xattrs::{self, Of};
-use crate::output::extents;
-use crate::output::zeros::is_zero;
+use crate::host::extents;
+use crate::host::zeros::is_zero;
 
 /// One file of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
