@@ -98,11 +98,16 @@ pub fn extract(
         position: Arc::clone(&position),
         cancel: cancel.clone(),
     };
-    let whole = |fault: Fault| TreeError::Archive {
-        archive: shown(archive),
-        place: String::new(),
-        problem: fault.problem,
-        source: fault.source,
+    let whole = |fault: Fault| {
+        if cancel.is_cancelled() {
+            return TreeError::Cancelled;
+        }
+        TreeError::Archive {
+            archive: shown(archive),
+            place: String::new(),
+            problem: fault.problem,
+            source: fault.source,
+        }
     };
     let (reader, compression) = compression::open(counted).map_err(whole)?;
     let mut members = Members::new(reader);
@@ -136,12 +141,7 @@ pub fn extract(
         let at = position.load(Ordering::Relaxed);
         report.progress(at.min(size), size);
     }
-    let trailing = members.finish().map_err(|fault| {
-        if cancel.is_cancelled() {
-            return TreeError::Cancelled;
-        }
-        whole(fault)
-    })?;
+    let trailing = members.finish().map_err(whole)?;
     placer.finish().map_err(|e| match e {
         place::NotPlaced::Fault(fault) => whole(fault),
         place::NotPlaced::Tree(e) => e,
