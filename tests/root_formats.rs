@@ -106,7 +106,7 @@ impl Mounted {
         let directory = tempfile::tempdir().unwrap();
         let more = match file_system {
             FileSystem::Ext4 => ",noload",
-            FileSystem::Xfs => ",norecovery",
+            FileSystem::Xfs => ",norecovery,nouuid",
             _ => "",
         };
         let options = format!(

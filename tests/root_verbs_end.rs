@@ -29,8 +29,8 @@ fn built(of: &'static str) -> (Scenario, Project) {
     root();
     let scenario = Scenario::fresh(of);
     let project = scenario.prepare();
-    project.script("mkosi.extra/sbin/init", "#!/bin/sh\nexit 0\n");
-    project.script("bin/qemu-system-x86_64", "#!/bin/sh\nexit 0\n");
+    project.script("mkosi.extra/sbin/init", "#!/bin/sh\nsleep 1\n");
+    project.script("bin/qemu-system-x86_64", "#!/bin/sh\nsleep 1\n");
     scenario.run(project.path(), &["build"], None).succeeds();
     boot::end_agent(project.path());
     (scenario, project)

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::file_system::Place;
-use super::{DiskError, data_extents};
+use super::file_system::{Place, Volume};
+use super::{DiskError, data_extents, mounted};
 use crate::host::{CommandError, FullDisk};
 
 /// With less than this many bytes left, a disk counts as full.
@@ -23,6 +23,18 @@ const REFUSED: &str = "Input/output error";
 /// Whether a program says that the disk it writes to is full.
 pub(super) fn says_full(error: &CommandError) -> bool {
     says(error, &SAID)
+}
+
+/// A program's failure to make a file system, by what it was writing to.
+pub(super) fn failed_writing(
+    source: CommandError,
+    written: &Path,
+    volume: &Volume<'_>,
+) -> DiskError {
+    if says_full(&source) {
+        return DiskError::HostFull(FullDisk::of(written));
+    }
+    mounted::failed(source, volume)
 }
 
 fn says(error: &CommandError, words: &[&str]) -> bool {

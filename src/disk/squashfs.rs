@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::file_system::{Place, Volume};
-use super::host_room::says_full;
-use super::{Content, DiskError, mounted, sparse};
-use crate::host::{Command, CommandError, FullDisk, Host};
+use super::host_room::failed_writing;
+use super::{Content, DiskError, sparse};
+use crate::host::{Command, Host};
 
 /// What only squashfs has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -106,14 +106,14 @@ impl Squashfs {
                     .command(volume, place.file)
                     .args(["-offset".to_owned(), place.offset.to_string()]);
                 host.run(command)
-                    .map_err(|e| explain(e, place.file, volume))?;
+                    .map_err(|e| failed_writing(e, place.file, volume))?;
             }
             // Whatever the program is, it need not know how to write into the middle of a file.
             Some(program) => {
                 let part = volume.scratch.join("part.squashfs");
                 let made = host
                     .run(self.command(volume, &part))
-                    .map_err(|e| explain(e, &part, volume))
+                    .map_err(|e| failed_writing(e, &part, volume))
                     .and_then(|_| used(&part, 0, program))
                     .and_then(|size| sparse::copy_into(&part, place, size));
                 // The scratch directory goes in any case; this frees its space earlier.
@@ -165,11 +165,4 @@ fn used(path: &Path, offset: u64, program: &Path) -> Result<u64, DiskError> {
         });
     }
     Ok(used.next_multiple_of(GRAIN))
-}
-
-fn explain(source: CommandError, written: &Path, volume: &Volume<'_>) -> DiskError {
-    if says_full(&source) {
-        return DiskError::HostFull(FullDisk::of(written));
-    }
-    mounted::failed(source, volume)
 }

@@ -12,10 +12,10 @@ pub use geometry::{BLOCK, Geometry};
 pub use size::{RESERVED_PERCENT, SMALLEST_AUTOMATIC, automatic, fit, needed};
 
 use self::inodes::{InodeError, RootDirectory};
+use super::DiskError;
 use super::file_system::{Place, Volume};
-use super::host_room::says_full;
-use super::{DiskError, mounted};
-use crate::host::{Command, CommandError, FullDisk, Host};
+use super::host_room::failed_writing;
+use crate::host::{Command, CommandError, Host};
 
 /// Bytes in an inode.
 pub const INODE_SIZE: u64 = 256;
@@ -179,9 +179,6 @@ fn explain(source: CommandError, place: &Place<'_>, volume: &Volume<'_>) -> Disk
         "No free space",
         "No free inodes",
     ];
-    if says_full(&source) {
-        return DiskError::HostFull(FullDisk::of(place.file));
-    }
     if FULL.iter().any(|what| says(&source, what)) {
         // The calculation said that it would fit: what it missed is little.
         let needed = needed(volume.content, volume.read_only).max(place.size);
@@ -192,7 +189,7 @@ fn explain(source: CommandError, place: &Place<'_>, volume: &Volume<'_>) -> Disk
             source: Box::new(source),
         };
     }
-    mounted::failed(source, volume)
+    failed_writing(source, place.file, volume)
 }
 
 #[cfg(test)]

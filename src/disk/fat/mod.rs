@@ -12,9 +12,9 @@ pub use size::{LEAST, SMALLEST_AUTOMATIC, needed};
 
 use self::size::{Geometry, SECTOR, fits};
 use super::file_system::{Place, Volume};
-use super::host_room::says_full;
-use super::{DiskError, mounted, sparse};
-use crate::host::{Command, CommandError, FullDisk, Host};
+use super::host_room::failed_writing;
+use super::{DiskError, sparse};
+use crate::host::{Command, CommandError, Host};
 
 /// The programs that making it takes.
 pub const TOOLS: [&str; 3] = ["mkfs.vfat", "mmd", "mcopy"];
@@ -176,9 +176,6 @@ fn mtools(program: &str, part: &Path, volume: &Volume<'_>) -> Command {
 fn explain(source: CommandError, part: &Path, place: &Place<'_>, volume: &Volume<'_>) -> DiskError {
     let says =
         |what: &str| matches!(&source, CommandError::Failed { tail, .. } if tail.contains(what));
-    if says_full(&source) {
-        return DiskError::HostFull(FullDisk::of(part));
-    }
     if says("Disk full") {
         let needed = needed(volume.content).max(place.size);
         return DiskError::Full {
@@ -188,7 +185,7 @@ fn explain(source: CommandError, part: &Path, place: &Place<'_>, volume: &Volume
             source: Box::new(source),
         };
     }
-    mounted::failed(source, volume)
+    failed_writing(source, part, volume)
 }
 
 /// The identifier of a FAT file system with this UUID, as udev and GRUB write it: `1234-ABCD`.

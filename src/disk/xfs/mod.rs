@@ -35,6 +35,7 @@ use self::output::Output;
 use self::space::Space;
 use super::ask::ask;
 use super::file_system::{Place, Volume};
+use super::host_room::failed_writing;
 use super::{DiskError, mounted};
 use crate::host::{Command, Host};
 use crate::tree::TreeError;
@@ -78,7 +79,8 @@ pub fn make(place: &Place<'_>, volume: &Volume<'_>, host: &Host) -> Result<(), D
         .map_err(DiskError::io("set the size of", path))?;
     let known = ask(Command::new("mkfs.xfs"), host).map_err(|e| mounted::failed(e, volume))?;
     let command = command(place, volume, &known).arg(path);
-    host.run(command).map_err(|e| mounted::failed(e, volume))?;
+    host.run(command)
+        .map_err(|e| failed_writing(e, path, volume))?;
     let geometry = Geometry::read(file).map_err(DiskError::io("read", path))?;
     let image = File::options()
         .write(true)
