@@ -138,7 +138,7 @@ fn root_a_huge_hole_is_kept_or_refused_and_never_read() {
     };
     let begun = Instant::now();
     for extra in ["extra", "extra.tar"] {
-        for format in ["directory", "tar", "gpt_ext4", "gpt_btrfs"] {
+        for format in ["directory", "tar", "gpt_ext4", "gpt_xfs", "gpt_btrfs"] {
             let extra = format!("--extra-tree={extra}");
             project.run(&["-t", format, "-f", &extra]).succeeds();
             assert!(allocated("out") < 64 << 20, "{format}");

@@ -231,6 +231,32 @@ fn root_xfs_has_every_form_and_is_the_same_each_time() {
     assert!(fs::metadata(&image).unwrap().blocks() * 512 < 120 << 20);
 }
 
+/// Files with the same content are the same in the image, whatever is a hole in the tree.
+#[test]
+fn root_xfs_does_not_tell_holes_from_zeros() {
+    use std::os::unix::fs::FileExt as _;
+    let images = [false, true].map(|is_sparse| {
+        let tree = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        for (name, length) in [("whole", 9 << 20), ("odd", (9 << 20) + 5_000)] {
+            let file = File::create(tree.path().join(name)).unwrap();
+            if !is_sparse {
+                file.write_all_at(&vec![0; length], 0).unwrap();
+            }
+            file.set_len(length as u64).unwrap();
+            // The end of a piece, a few blocks, and the middle of what is read at once.
+            for at in [(1 << 20) - 100, (3 << 20) - 20_000, (6 << 20) + 40_000] {
+                file.write_all_at(b"data", at).unwrap();
+            }
+        }
+        let output = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let image = output.path().join("image.raw");
+        let file = made(tree.path(), &image, Size::Fixed(400 << 20));
+        tool("xfs_repair", &["-n", text(&file)]);
+        (output, image)
+    });
+    tool("cmp", &[text(&images[0].1), text(&images[1].1)]);
+}
+
 #[test]
 fn root_xfs_that_is_full_to_the_last_groups_can_still_be_used() {
     let tree = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();

@@ -8,6 +8,7 @@
 mod attributes;
 mod blocks;
 mod chunks;
+mod content;
 mod directory;
 mod extents;
 mod fill;
