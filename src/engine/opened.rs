@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use super::scratch::{Scratch, WORK};
@@ -99,9 +100,10 @@ fn inside(plain: impl Read, path: &Path) -> Result<ImageForm, StepError> {
         return Ok(ImageForm::Compressed);
     }
     // A table or a file system is looked for in files only.
-    let mut file = tempfile::NamedTempFile::new().map_err(&failed)?;
+    let mut file = tempfile::tempfile().map_err(&failed)?;
     file.write_all(&start).map_err(&failed)?;
-    if AttachedImage::is_image(file.path())? {
+    let name = format!("/proc/self/fd/{}", file.as_raw_fd());
+    if AttachedImage::is_image(Path::new(&name))? {
         return Ok(ImageForm::Compressed);
     }
     if tree::is_tar(&start) {

@@ -3,16 +3,15 @@
 use super::InstallError;
 use crate::host::{Command, Host, Stdout};
 
+/// A home directory in which nothing can be made.
+const NO_HOME: &str = "/proc";
+
 /// The first line of what `program --version` prints, with what it is the version of. dnf looks at the host's
-/// packages for it, and Debian's rpm makes a database for that in the home directory: it gets another one.
+/// packages for it, and Debian's rpm would make a database for that in the home directory.
 pub(super) fn of(name: &str, program: &str, host: &Host) -> Result<(String, String), InstallError> {
-    let home = tempfile::tempdir().map_err(|source| InstallError::Prepare {
-        path: std::env::temp_dir(),
-        source,
-    })?;
     let command = Command::new(program)
         .arg("--version")
-        .env("HOME", home.path())
+        .env("HOME", NO_HOME)
         .stdout(Stdout::Capture);
     let output = host.run(command).map_err(|source| InstallError::Command {
         what: format!("asking {program} for its version failed"),
