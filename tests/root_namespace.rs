@@ -19,8 +19,10 @@ use mkosi::host::signals::{self, INTERRUPTED};
 use mkosi::host::{
     Cancel, Command, CommandError, Host, HostError, HostRunner, Lock, Mount, Quiet, Stdout,
 };
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, chdir, chroot};
 
 type Test = (&'static str, fn());
 
@@ -56,6 +58,10 @@ const TESTS: &[Test] = &[
         a_lock_names_the_outer_process,
     ),
     ("root_containers_run_inside", containers_run_inside),
+    (
+        "root_a_changed_root_is_that_of_the_mounts",
+        a_changed_root_is_that_of_the_mounts,
+    ),
     ("root_threads_are_refused", threads_are_refused),
 ];
 
@@ -477,6 +483,54 @@ fn containers_run_inside() {
         0
     });
     assert_eq!(status.unwrap(), 0);
+}
+
+/// A process that changes its root once more without moving there can walk up to the root of its mounts: whether
+/// that is outside of where it began.
+fn walks_out(marker: &Path) -> bool {
+    chdir("/work").unwrap();
+    chroot("inside").unwrap();
+    for _ in 0..64 {
+        chdir("..").unwrap();
+    }
+    marker.strip_prefix("/").unwrap().exists()
+}
+
+/// Whether what enters the namespace of its own mounts anew is outside of where it began.
+fn enters_outside(marker: &Path) -> bool {
+    let namespace = fs::File::open("/proc/self/ns/mnt").unwrap();
+    setns(&namespace, CloneFlags::CLONE_NEWNS).unwrap();
+    marker.exists()
+}
+
+fn a_changed_root_is_that_of_the_mounts() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tree, marker) = (dir.path().join("tree"), dir.path().join("marker"));
+    for name in ["proc", "run", "tmp", "work/inside"] {
+        fs::create_dir_all(tree.join(name)).unwrap();
+    }
+    fs::write(&marker, "").unwrap();
+    let status = isolate(|| {
+        let none = None::<&str>;
+        let proc = Some("proc");
+        mount(proc, &tree.join("proc"), proc, MsFlags::empty(), none).unwrap();
+        chroot(&tree).unwrap();
+        chdir("/work").unwrap();
+        fs::write("relative", "").unwrap();
+        let inner = isolate(|| {
+            assert_eq!(std::env::current_dir().unwrap(), Path::new("/work"));
+            assert!(Path::new("/work/relative").exists() && Path::new("relative").exists());
+            assert!(!enters_outside(&marker) && Path::new("/work/relative").exists());
+            unshare(CloneFlags::CLONE_NEWUSER).unwrap();
+            assert!(!walks_out(&marker));
+            7
+        });
+        // There is something to be kept from.
+        assert!(walks_out(&marker));
+        inner.unwrap()
+    });
+    assert_eq!(status.unwrap(), 7);
+    assert_eq!(fs::read_dir(tree.join("proc")).unwrap().count(), 0);
 }
 
 fn threads_are_refused() {

@@ -8,7 +8,7 @@ mod signing;
 mod support;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chroot, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -68,7 +68,7 @@ fn breaking_out(foreign: &Foreign, also: &str) -> String {
     }
     // Nothing that was open before the walls stood leads through them.
     script.push_str(
-        "for fd in /proc/self/fd/*; do\n  case $(readlink $fd) in\n    /dev/*|/proc/*|pipe:*|socket:*|'') ;;\n    \
+        "for fd in /proc/self/fd/*; do\n  case $(readlink $fd) in\n    /dev/*|/mnt/dev/null|/proc/*|pipe:*|socket:*|'') ;;\n    \
          $own|/run/mkosi/*) ;;\n    *) echo \"descriptor $(readlink $fd)\" >> /opened ;;\n  esac\ndone\n",
     );
     script.push_str(also);
@@ -180,6 +180,19 @@ fn host() -> Host {
 #[test]
 fn root_a_postinst_stays_in_the_image() {
     let case = Case::new(WORK);
+    postinst(&case.script(false), &case.at("tree"), &host()).unwrap();
+    case.check();
+}
+
+/// In a changed root the kernel makes no user namespaces, whoever asks: what is left of the walls has to do.
+#[test]
+fn root_without_user_namespaces_a_script_stays_in_the_image() {
+    let case = Case::new(WORK);
+    // Nowhere in the case's own directory, whose content is removed in the end.
+    tool("mount", &["--rbind", "/", "/mnt"]);
+    chroot("/mnt").unwrap();
+    let tried = Command::new("unshare").args(["-U", "true"]).output();
+    assert!(!tried.unwrap().status.success());
     postinst(&case.script(false), &case.at("tree"), &host()).unwrap();
     case.check();
 }

@@ -7,9 +7,9 @@ use super::{Command, user_namespace};
 
 /// How many users and groups a user namespace has where nobody says how many there can be.
 const USUAL: u32 = 65536;
-/// The system calls that change what is mounted where.
+/// The system calls that change what is mounted where, and that of entering other namespaces.
 const MOUNTING: &str = "mount umount umount2 pivot_root open_tree open_tree_attr move_mount mount_setattr \
-                        fsopen fsconfig fsmount fspick";
+                        fsopen fsconfig fsmount fspick setns";
 /// With these, root of a container reaches the host's disks and files where it has no user namespace: by
 /// making a device file, and by opening files by their inode numbers.
 const REACHING: [&str; 2] = ["CAP_MKNOD", "CAP_DAC_READ_SEARCH"];

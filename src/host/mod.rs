@@ -22,6 +22,7 @@ mod loopdev;
 mod mount;
 pub mod namespace;
 mod no_sync;
+mod own_root;
 mod process;
 mod quote;
 mod read_only;
@@ -57,7 +58,7 @@ pub use loopdev::{LoopDevice, LoopOptions};
 pub use mount::{Mount, Overlay, detach_below, mount_point_inside};
 pub use process::HostRunner;
 pub(crate) use quote::is_hidden;
-pub use quote::{printable, printable_bytes, printable_path, shell_quote};
+pub use quote::{abridged, printable, printable_bytes, printable_path, shell_quote};
 pub use read_only::read_only;
 pub use recorder::{Call, Recorder};
 pub use remove::{remove, remove_contents};
@@ -70,4 +71,4 @@ pub use subvolume::{
     set_subvolume_read_only,
 };
 pub use tools::{Advice, advice};
-pub use user::{CallingUser, calling_user, is_root, set_umask};
+pub use user::{CallingUser, calling_user, is_root, may_own_secret, set_umask};

@@ -28,7 +28,7 @@ use nix::unistd::{ForkResult, Pid, fork};
 
 use super::process::signal_name;
 use super::signals::INTERRUPTED;
-use super::{HostError, user};
+use super::{HostError, own_root, user};
 
 /// The exit status of a worker that panicked, as Rust programs have it.
 pub(super) const PANICKED: u8 = 101;
@@ -131,15 +131,9 @@ pub(super) fn pipe() -> Result<(File, File), HostError> {
 
 pub(super) fn namespace_error(action: &'static str, source: io::Error) -> HostError {
     let refused = source.kind() == io::ErrorKind::PermissionDenied;
-    // The kernel changes the propagation of mount points only, and "/" of a chroot is rarely one.
-    let chroot = action == SEPARATE && source.kind() == io::ErrorKind::InvalidInput;
     HostError::Namespace {
         action,
         hint: match (refused, user::is_root()) {
-            _ if chroot => {
-                "; in a chroot, its directory must be a mount point: \
-                 run `mount --bind DIRECTORY DIRECTORY` before entering it"
-            }
             (true, false) => " (only root may; run it with sudo)",
             (true, true) => " (in a container, that takes the SYS_ADMIN capability)",
             (false, _) => "",
@@ -271,13 +265,12 @@ pub(super) fn killed(number: i32) -> HostError {
     }
 }
 
-const SEPARATE: &str = "separate the build's mounts from the host's";
-
 /// What process 1 does before the worker starts, by number.
-const SETUP: [&str; 6] = [
+const SETUP: [&str; 7] = [
     "tie the build process to its parent",
     "make a mount namespace for the build",
-    SEPARATE,
+    "make the changed root directory that of the build's mounts",
+    "separate the build's mounts from the host's",
     "mount /proc for the build",
     "mount a directory for the run-time files of systemd-nspawn",
     "start the worker process",
@@ -287,7 +280,7 @@ const SETUP: [&str; 6] = [
 fn init(watched: &Watched, alive: File, mut told: File, work: impl FnOnce() -> u8) -> ! {
     let started = set_up(&alive).and_then(|()| {
         // SAFETY: there is no other thread, so the child may do whatever this process may.
-        unsafe { fork() }.map_err(|errno| (5, errno))
+        unsafe { fork() }.map_err(|errno| (6, errno))
     });
     let worker = match started {
         Ok(ForkResult::Parent { child }) => child,
@@ -336,13 +329,14 @@ fn set_up(alive: &File) -> Result<(), (u8, Errno)> {
         end(1);
     }
     unshare(CloneFlags::CLONE_NEWNS).map_err(|e| (1, e))?;
+    own_root::settle().map_err(|e| (2, e))?;
     let none = None::<&str>;
     let slave = MsFlags::MS_REC | MsFlags::MS_SLAVE;
-    mount(none, "/", none, slave, none).map_err(|e| (2, e))?;
+    mount(none, "/", none, slave, none).map_err(|e| (3, e))?;
     let careful = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("proc"), "/proc", Some("proc"), careful, none).map_err(|e| (3, e))?;
+    mount(Some("proc"), "/proc", Some("proc"), careful, none).map_err(|e| (4, e))?;
     std::fs::create_dir_all(Path::new(NSPAWN_STATE))
-        .map_err(|e| (4, Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO))))?;
+        .map_err(|e| (5, Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO))))?;
     let careful = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(
         Some("tmpfs"),
@@ -351,5 +345,5 @@ fn set_up(alive: &File) -> Result<(), (u8, Errno)> {
         careful,
         Some("mode=0755"),
     )
-    .map_err(|e| (4, e))
+    .map_err(|e| (5, e))
 }
