@@ -160,6 +160,25 @@ fn root_secrets_that_others_own_or_read_behind_a_link() {
     }
 }
 
+/// The key that opens the machines of an image, beside which it lies.
+#[test]
+fn root_ssh_keys_that_others_have() {
+    for (uid, mode, said) in [
+        (4711, 0o600, "belongs to user 4711"),
+        (0, 0o640, "has mode 0640"),
+        (0, 0o604, "has mode 0604"),
+    ] {
+        let project = Project::debian(DIRECTORY);
+        project.file("image.ssh", "a key").mode("image.ssh", mode);
+        chown(project.path().join("image.ssh"), Some(uid), None).unwrap();
+        let before = project.untouched();
+        let run = project.run(&["--ssh", "--output=image", "build"]);
+        run.exits(1).says("image.ssh").says(said);
+        assert!(!run.stderr.contains("Installing"), "{}", run.stderr);
+        before.check();
+    }
+}
+
 #[test]
 fn settings_file_that_does_not_exist() {
     let project = Project::new();

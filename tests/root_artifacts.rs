@@ -339,7 +339,7 @@ fn root_a_signed_compressed_image_with_everything() {
         "image.nspawn",
         "image.raw.zst",
     ];
-    let mut expected: Vec<_> = before.to_vec();
+    let mut expected: Vec<_> = before.clone();
     expected.extend(made.map(str::to_owned));
     expected.sort();
     assert_eq!(project.entries(), expected);

@@ -13,7 +13,7 @@ use super::spec::Auto;
 use super::table::{Assignment, Row};
 use super::values::{Place, Secret, Value as _};
 use super::{Config, Context, ImageSh, Imgbuild, ShellProject, git_tree};
-use crate::host::calling_user;
+use crate::host::may_own_secret;
 
 /// The passphrase of encrypted partitions; it has no setting.
 const PASSPHRASE: &str = "mkosi.passphrase";
@@ -188,19 +188,9 @@ fn read_secret(path: &Path) -> io::Result<String> {
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }
 
-/// Who may own a secret: root, whoever runs this or had root run it, and who owns the project, without
-/// whom there would be none.
-fn may_own(uid: u32, directory: &Path) -> bool {
-    let own = rustix::process::geteuid().as_raw();
-    uid == 0
-        || uid == own
-        || calling_user().is_some_and(|user| user.uid == uid)
-        || fs::metadata(directory).is_ok_and(|meta| meta.uid() == uid)
-}
-
 /// Checks the file that holds a secret, behind any link to it.
 fn check_secret(name: &Path, meta: &fs::Metadata, directory: &Path, found: &mut Findings) {
-    if !may_own(meta.uid(), directory) {
+    if !may_own_secret(meta.uid(), directory) {
         found.file_errors.push(ConfigError::SecretOfAnother {
             path: name.to_owned(),
             uid: meta.uid(),

@@ -75,7 +75,7 @@ pub fn read(directories: &[PathBuf], check_keys: bool) -> Result<Vec<Listed>, St
 }
 
 fn shown(path: &Path) -> String {
-    crate::host::printable_path(path).to_string()
+    crate::host::printable_path(path)
 }
 
 /// Everything in one file; the error begins with the number of its line.

@@ -50,6 +50,18 @@ pub enum EngineError {
         /// Its permissions.
         mode: u32,
     },
+    /// Somebody else has the key that opens the image's machines.
+    #[error(
+        "{path} belongs to user {uid}, who could log in with it; remove it for a new one, or take it over \
+         with `chown root {path}`",
+        path = printable_path(path)
+    )]
+    KeyOfAnother {
+        /// The key.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
     /// No key for ssh could be made or read.
     #[error("cannot get a key for ssh: remove the one beside the image if it is damaged")]
     SshKey {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use super::site::{Build, Site};
 use super::{
-    Artifact, EngineError, Progress, Staging, StepError, Workspace, lock, observe, phases, steps,
+    Artifact, EngineError, Progress, Staging, StepError, Workspace, lock, observe, phases, ssh,
+    steps,
 };
 use crate::host::{self, Host, fail_point};
 use crate::plan::{Action, Phase};
@@ -53,6 +54,10 @@ fn run_steps(
     progress: &Progress,
 ) -> Result<Vec<Artifact>, BuildError> {
     let output = build.names.directory();
+    if build.plan.has_ssh_key() {
+        // A key that cannot be used is told of before any work.
+        ssh::is_there(build.names)?;
+    }
     fs::create_dir_all(output).map_err(EngineError::path("create", output))?;
     let workspace = Workspace::create(build.workspace, host.report.as_ref())?;
     let reach = |name| fail_point::reach(name, "").map_err(EngineError::path("write", output));

@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use super::artifacts::stage;
 use super::site::Site;
 use super::{EngineError, StepError};
-use crate::host::{Command, CommandError, Host, Stdout, printable_path};
+use crate::host::{Command, CommandError, Host, Stdout, may_own_secret, printable_path};
+use crate::output::Artifacts;
 use crate::tree::{self, Root};
 
 /// The program that makes keys, and tells the public half of one.
@@ -18,18 +19,10 @@ const KEYGEN: &str = "ssh-keygen";
 pub(super) fn set_up(site: &mut Site<'_>, host: &Host) -> Result<String, StepError> {
     let names = site.build.names;
     let key = names.ssh_key();
-    let (public, note) = match key.metadata() {
-        Ok(found) => {
-            let mode = found.permissions().mode() & 0o7777;
-            if !found.is_file() || mode & 0o077 != 0 {
-                return Err(EngineError::OpenKey { path: key, mode }.into());
-            }
-            (public_half(&key, host)?, "with the key of earlier builds")
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            (make(&key, site, host)?, "with a new key")
-        }
-        Err(error) => return Err(EngineError::path("look at", &key)(error).into()),
+    let (public, note) = if is_there(names)? {
+        (public_half(&key, host)?, "with the key of earlier builds")
+    } else {
+        (make(&key, site, host)?, "with a new key")
     };
     match fs::read_to_string(names.ssh_public_key()) {
         Ok(text) if words(&text) == words(&public) => {}
@@ -46,6 +39,26 @@ pub(super) fn set_up(site: &mut Site<'_>, host: &Host) -> Result<String, StepErr
     }
     tree::set_up_ssh(&Root::open(&site.tree)?, &public, host.report.as_ref())?;
     Ok(note.to_owned())
+}
+
+/// Whether there is a key, which is nobody else's: whoever put it there could log in to every machine that is made
+/// with it.
+pub(super) fn is_there(names: &Artifacts) -> Result<bool, EngineError> {
+    let path = names.ssh_key();
+    let found = match path.metadata() {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(EngineError::path("look at", &path)(error)),
+    };
+    let mode = found.permissions().mode() & 0o7777;
+    if !found.is_file() || mode & 0o077 != 0 {
+        return Err(EngineError::OpenKey { path, mode });
+    }
+    let uid = found.uid();
+    if !may_own_secret(uid, names.directory()) {
+        return Err(EngineError::KeyOfAnother { path, uid });
+    }
+    Ok(true)
 }
 
 /// Makes a key, as an artifact; returns its public half.

@@ -97,6 +97,22 @@ pub fn printable_path(path: impl AsRef<Path>) -> String {
     printable_bytes(path.as_ref().as_os_str().as_bytes())
 }
 
+/// The longest path that [`abridged`] leaves alone, and what it shows of both ends of others, in characters.
+const LONGEST: usize = 160;
+const SHOWN: usize = 70;
+
+/// A path that was made printable, without its middle if it is very long: a message about it shall be seen whole.
+#[must_use]
+pub fn abridged(path: &str) -> String {
+    let count = path.chars().count();
+    if count <= LONGEST {
+        return path.to_owned();
+    }
+    let start: String = path.chars().take(SHOWN).collect();
+    let end: String = path.chars().skip(count - SHOWN).collect();
+    format!("{start}[…]{end}")
+}
+
 /// Steps over the rest of an escape sequence; `None` (and nothing stepped over) when it is none
 /// that ECMA-48 knows or has no end.
 fn skip_sequence(rest: &mut std::str::Chars<'_>) -> Option<()> {
@@ -137,6 +153,16 @@ fn skip_sequence(rest: &mut std::str::Chars<'_>) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_very_long_paths_are_abridged() {
+        let long = "ä/".repeat(LONGEST / 2);
+        assert_eq!(abridged(&long), long);
+        let longer = format!("{long}end");
+        let shown = abridged(&longer);
+        assert!(shown.starts_with("ä/ä/") && shown.ends_with("/ä/end"));
+        assert_eq!(shown.chars().count(), 2 * SHOWN + 3);
+    }
 
     #[test]
     fn quoting() {

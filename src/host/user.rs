@@ -1,6 +1,8 @@
 //! Who called this program: root itself, or somebody through sudo, doas or pkexec.
 
 use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, User};
@@ -54,6 +56,16 @@ impl CallingUser {
 #[must_use]
 pub fn is_root() -> bool {
     Uid::effective().is_root()
+}
+
+/// Whether a user may own a secret of a project in `directory`: root may, whoever runs this or had root run it, and
+/// who owns the project, without whom there would be none.
+#[must_use]
+pub fn may_own_secret(uid: u32, directory: &Path) -> bool {
+    uid == 0
+        || uid == Uid::effective().as_raw()
+        || calling_user().is_some_and(|user| user.uid == uid)
+        || fs::metadata(directory).is_ok_and(|meta| meta.uid() == uid)
 }
 
 /// The user who called sudo, doas or pkexec. `None` for root itself and without root's rights.

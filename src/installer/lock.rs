@@ -237,7 +237,7 @@ impl PackageLock {
 impl System {
     fn shown(&self) -> String {
         let words = [&self.distribution, &self.release, &self.architecture];
-        words.map(|word| printable(word).to_string()).join(" ")
+        words.map(|word| printable(word)).join(" ")
     }
 }
 
@@ -277,7 +277,7 @@ fn on_one_line(value: &impl Serialize) -> String {
 /// A package, for people.
 pub(super) fn shown(one: &Archive) -> String {
     let words = [&one.name, &one.version, &one.architecture];
-    words.map(|word| printable(word).to_string()).join(" ")
+    words.map(|word| printable(word)).join(" ")
 }
 
 /// Lines of a message, not too many.

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::host::abridged;
+
 /// Why a change of an image's tree, or a look into it, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
@@ -76,7 +78,10 @@ pub enum TreeError {
         root: String,
     },
     /// A source tree is nested too deeply.
-    #[error("cannot copy {path}: it is more than {limit} directories deep")]
+    #[error(
+        "cannot copy {}: it is more than {limit} directories deep",
+        abridged(path)
+    )]
     TooDeep {
         /// The directory.
         path: String,

@@ -130,7 +130,7 @@ fn dry_run(config: &Config, settings: &ConfigContext) -> Result<DryRun, Vec<Verb
         release: config.release.clone(),
         architecture: config.architecture.to_string(),
         format: config.format.to_string(),
-        output: printable_path(&config.output).to_string(),
+        output: printable_path(&config.output),
         steps,
         missing,
     })
@@ -141,7 +141,7 @@ fn opening(of: &'static str, base: &BaseImage) -> Step {
     Step {
         of,
         title: base.title(),
-        source: Some(printable_path(&base.path).to_string()),
+        source: Some(printable_path(&base.path)),
         packages: Vec::new(),
         excluded: Vec::new(),
         repositories: BTreeMap::new(),
@@ -158,7 +158,7 @@ fn step(
     let mut step = Step {
         of,
         title: action.title(),
-        source: action.source().map(|path| printable_path(path).to_string()),
+        source: action.source().map(printable_path),
         packages: Vec::new(),
         excluded: Vec::new(),
         repositories: BTreeMap::new(),

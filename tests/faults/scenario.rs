@@ -257,11 +257,12 @@ impl Scenario {
 
     /// The same of words that end with this status.
     pub fn record_status(&self, directory: &Path, status: i32) -> Vec<(String, String)> {
-        let file = directory.join("tmp/record");
+        // Outside the project, whose files are copied.
+        let aside = Project::new();
+        let file = aside.path().join("record");
         let fault = format!("record:{}", file.display());
         self.run(directory, self.words, Some(&fault)).exits(status);
         let text = fs::read_to_string(&file).unwrap_or_default();
-        let _ = fs::remove_file(&file);
         text.lines()
             .map(|line| {
                 let (name, about) = line.split_once('\t').unwrap();

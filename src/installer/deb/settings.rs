@@ -347,7 +347,7 @@ fn in_quotes(path: &Path) -> Result<String, InstallError> {
     let text = path.to_str().unwrap_or("\"");
     if text.contains(['"', '\n', '\\', ';']) {
         return Err(InstallError::Unsaid {
-            path: printable_path(path).to_string(),
+            path: printable_path(path),
         });
     }
     Ok(text.to_owned())

@@ -60,9 +60,11 @@ pub(super) fn check(
             findings.add(Level::Note, Area::Packages, not_looked_up(&why));
         }
         Err(error) => {
-            let why = terminal::chain(&error);
-            let why = why.lines().next().unwrap_or_default();
-            findings.add(Level::Note, Area::Packages, not_looked_up(why));
+            findings.add(
+                Level::Note,
+                Area::Packages,
+                not_looked_up(&in_a_line(&error)),
+            );
         }
     }
 }
@@ -116,6 +118,17 @@ fn bring_keys(trees: &[impl AsRef<Path>], root: &Path) -> Result<(), InstallErro
         }
     }
     Ok(())
+}
+
+/// What failed and what to do about it; where nobody knows what to do, the last that was said.
+fn in_a_line(error: &InstallError) -> String {
+    let own = error.to_string();
+    let mut lines: Vec<&str> = own.lines().map(str::trim).collect();
+    let all = terminal::chain(error);
+    if let [_] = lines[..] {
+        lines.extend(all.lines().skip(1).last().map(str::trim));
+    }
+    lines.join(": ")
 }
 
 /// Whether a skeleton tree may bring repositories that are not looked at here.
