@@ -506,7 +506,7 @@ fn enters_outside(marker: &Path) -> bool {
 fn a_changed_root_is_that_of_the_mounts() {
     let dir = tempfile::tempdir().unwrap();
     let (tree, marker) = (dir.path().join("tree"), dir.path().join("marker"));
-    for name in ["proc", "run", "tmp", "work/inside"] {
+    for name in ["dev/null", "proc", "run", "sys/fs", "tmp", "work/inside"] {
         fs::create_dir_all(tree.join(name)).unwrap();
     }
     fs::write(&marker, "").unwrap();
@@ -525,6 +525,9 @@ fn a_changed_root_is_that_of_the_mounts() {
             assert!(!walks_out(&marker));
             7
         });
+        fs::remove_dir("/dev/null").unwrap();
+        let error = isolate(|| 0).unwrap_err().to_string();
+        assert!(error.contains("/dev is not mounted"), "{error}");
         // There is something to be kept from.
         assert!(walks_out(&marker));
         inner.unwrap()

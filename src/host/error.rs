@@ -19,6 +19,15 @@ pub enum HostError {
         #[source]
         source: io::Error,
     },
+    /// A root directory without what every system has, as a chroot that nobody prepared.
+    #[error(
+        "{missing} is not mounted here; in a chroot, `mount --rbind {missing} DIRECTORY{missing}` does it, \
+         before it is entered"
+    )]
+    Bare {
+        /// The directory.
+        missing: &'static str,
+    },
     /// Programs of another architecture do not run here.
     #[error(
         "Architecture={architecture}: programs of the image run while it is built, and this {own} host \

@@ -35,6 +35,13 @@ pub(super) const PANICKED: u8 = 101;
 /// Where systemd-nspawn keeps its run-time files; it would leave some on the host after a SIGKILL.
 const NSPAWN_STATE: &str = "/run/systemd/nspawn";
 
+/// What the build and the programs that it starts cannot do without, and where that is.
+const NEEDED: [(&str, &str); 3] = [
+    ("/proc/self/ns/pid", "/proc"),
+    ("/dev/null", "/dev"),
+    ("/sys/fs", "/sys"),
+];
+
 /// The process number of the outer process; 0 outside of [`isolate`].
 static OUTER: AtomicU32 = AtomicU32::new(0);
 
@@ -79,6 +86,11 @@ pub fn is_isolated() -> bool {
 /// When the namespaces cannot be made, which takes root, or when a signal killed the worker.
 pub fn isolate(work: impl FnOnce() -> u8) -> Result<u8, HostError> {
     let failed = |action| move |errno: Errno| namespace_error(action, errno.into());
+    for (file, missing) in NEEDED {
+        if !Path::new(file).exists() {
+            return Err(HostError::Bare { missing });
+        }
+    }
     only_one_thread()?;
     // Where this process is itself a worker, the user started another one.
     let _ = OUTER.compare_exchange(0, std::process::id(), Ordering::Relaxed, Ordering::Relaxed);
