@@ -183,3 +183,21 @@ proptest! {
         }
     }
 }
+
+/// Looking each name up in all that came before would take minutes for these.
+#[test]
+fn two_thousand_drop_ins_are_merged_in_order() {
+    const COUNT: usize = 2000;
+    let mut fixture =
+        Fixture::with("[Distribution]\nDistribution=debian\n[Packages]\nPackages=first\n");
+    for number in (0..COUNT).rev() {
+        let text = format!("[Output]\nHostname=h{number}\n[Packages]\nPackages=p{number}\n");
+        fixture = fixture.project_file(&format!("mkosi.default.d/{number:04}.conf"), &text, 0o644);
+    }
+    let config = fixture.config();
+    assert_eq!(config.hostname.as_deref(), Some("h1999"));
+    let packages = config.packages.install();
+    assert_eq!(packages.len(), COUNT + 1);
+    let at = |index: usize| packages[index].as_str();
+    assert_eq!([at(0), at(1), at(COUNT)], ["first", "p0", "p1999"]);
+}
