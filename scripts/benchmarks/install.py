@@ -6,7 +6,7 @@ import lzma
 import os
 import shutil
 
-from benchmarks.measure import MKOSI, SCRATCH, SETTINGS, measured, project, row, timed
+from benchmarks.measure import MKOSI, SCRATCH, SETTINGS, costs, project, row, timed
 
 
 # Packages of a desktop and a server; with what they need, more than 300 besides the minimal system.
@@ -34,8 +34,8 @@ def install_large(runs, scratch):
 
 
 def install(runs, scratch, index, name, packages, limit):
-    """The limits hold for a cache that has the packages and what apt makes of the index. What the first build
-    takes, which has none, is told besides."""
+    """The limits hold for a cache that has the packages and what apt chose, and for the first build, which has
+    none of it. Processor time is that of the whole command, and steadier where others work beside it."""
     repository = the_repository(scratch, index)
     scratch = os.path.join(scratch, index)
     mirror = f"LocalMirror=file://{repository}\nRepositoryKeyCheck=no\n[Output]"
@@ -43,20 +43,23 @@ def install(runs, scratch, index, name, packages, limit):
     directory, cold = os.path.join(scratch, "project"), os.path.join(scratch, "cold")
     project(directory, settings.replace("{cache}", empty(scratch, "cache")), {})
     ours, first, theirs, others, memory = [], [], [], [], 0
+    processor = {"mkosi": [], "mkosi, empty cache": [], "mmdebstrap": []}
     for number in range(runs + 1):
         # Nothing is removed between runs: ext4 without a journal passes over every file that was deleted
         # in the last minutes, one by one, whenever it makes a file, and the next tool would pay for it.
         beside = os.path.join(scratch, str(number))
-        seconds, peak = install_with_mkosi(directory, empty(beside, "mkosi"))
+        seconds, work, peak = install_with_mkosi(directory, empty(beside, "mkosi"))
         project(cold, settings.replace("{cache}", empty(beside, "cache")), {})
-        uncached, _ = install_with_mkosi(cold, empty(beside, "cold"))
-        reference = install_with_mmdebstrap(repository, BASE + packages, empty(beside, "mmdebstrap"))
+        uncached, cold_work, _ = install_with_mkosi(cold, empty(beside, "cold"))
+        reference, reference_work = install_with_mmdebstrap(repository, BASE + packages, empty(beside, "mmdebstrap"))
         other = None if packages else install_with_debootstrap(repository, BASE, empty(beside, "debootstrap"))
         if number > 0:  # the first only warms up
             ours.append(seconds)
             first.append(uncached)
             theirs.append(reference)
             others.append(other)
+            for figures, figure in zip(processor.values(), [work, cold_work, reference_work]):
+                figures.append(figure)
             memory = max(memory, peak)
     print(f"  {INDICES[index]}:")
     mid = row(f"mkosi, {name}", ours)
@@ -65,7 +68,9 @@ def install(runs, scratch, index, name, packages, limit):
         if None not in times:
             base = row(f"{tool}, {name}", times)
             bound = f" (at most {most:.2f})" if index == "whole" else ""
-            print(f"  ratio of medians {mid / base:.2f}{bound}, with an empty cache {first / base:.2f}")
+            print(f"  ratio of medians {mid / base:.2f}{bound}, with an empty cache {first / base:.2f}{bound}")
+    for tool, figures in processor.items():
+        row(f"{tool}, processor time", figures)
     print(f"  peak memory {memory:.0f} MB (at most 300)")
 
 
@@ -140,15 +145,16 @@ def write_index(repository, packages, compressions):
 
 
 def install_with_mkosi(directory, output):
-    """Seconds of the step that installs, and the memory of the largest process in MB."""
-    _, memory, said = measured([MKOSI, "-C", directory, "-O", output, "--progress=json", "build"])
+    """Seconds of the step that installs, of processor time of the whole command, and the memory of the largest
+    process in MB."""
+    _, processor, memory, said = costs([MKOSI, "-C", directory, "-O", output, "--progress=json", "build"])
     times = {}
     for line in said.splitlines():
         if line.startswith("{"):
             event = json.loads(line)
             if "Installing" in event.get("title", ""):
                 times[event["event"]] = event["at"]
-    return times["step-finished"] - min(times.values()), memory
+    return times["step-finished"] - min(times.values()), processor, memory
 
 
 def empty(directory, name):
@@ -172,10 +178,10 @@ def install_with_mmdebstrap(repository, packages, tree):
         os.makedirs(os.path.dirname(path))
         with open(path, "w") as f:
             f.write(content)
-    return timed(["mmdebstrap", "--mode=root", "--format=directory", "--variant=minbase", "--architectures=amd64",
+    return costs(["mmdebstrap", "--mode=root", "--format=directory", "--variant=minbase", "--architectures=amd64",
                   "--skip=check/empty,check/signed-by,cleanup/apt", "--dpkgopt=force-unsafe-io",
                   f"--include={','.join(packages + ['usr-is-merged'])}", "bookworm", tree,
-                  f"deb [trusted=yes] copy:{repository} bookworm main"])[0]
+                  f"deb [trusted=yes] copy:{repository} bookworm main"])[:2]
 
 
 def install_with_debootstrap(repository, packages, tree):
