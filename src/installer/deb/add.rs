@@ -39,7 +39,7 @@ pub(super) fn install(
             source,
         })?;
     }
-    let choice = resolve::choose(settings, &request.packages, request, host)?;
+    let choice = resolve::choose(settings, &request.packages, request, site, host)?;
     if choice.packages.is_empty() && !settings.calls.exists() {
         return Ok(Vec::new());
     }

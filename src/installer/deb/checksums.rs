@@ -46,12 +46,13 @@ pub(super) struct Examined<'a> {
     pub archives: Vec<Archive>,
 }
 
-/// Reads the packages of the cache, and what lists say of all.
+/// Reads the packages of the cache, and what the lists in this directory say of all.
 ///
 /// # Errors
 /// When a file cannot be read, or no list has a checksum of a package.
 pub(super) fn examine<'a>(
     settings: &Settings,
+    lists: &Path,
     packages: &'a [Chosen],
     cancel: &Cancel,
 ) -> Result<Examined<'a>, InstallError> {
@@ -60,7 +61,7 @@ pub(super) fn examine<'a>(
     }
     let notes = settings.state.with_file_name(NOTES);
     let mut known = read_notes(&notes);
-    let described = described(&settings.state.join("lists"), packages)?;
+    let described = described(lists, packages)?;
     let check = |(one, described): (&'a Chosen, Described)| -> Result<_, InstallError> {
         if cancel.is_cancelled() {
             return Err(InstallError::Cancelled);
@@ -149,7 +150,7 @@ pub(super) fn offered(
             path: PathBuf::new(),
         })
         .collect();
-    let described = described(&settings.state.join("lists"), &packages)?;
+    let described = described(&settings.lists(), &packages)?;
     let offers = archives.iter().zip(described).map(|(one, described)| {
         let is_it = |sum: &Sum| sum.kind != "SHA256" || sum.digits == one.sha256;
         match described.sums.as_slice() {

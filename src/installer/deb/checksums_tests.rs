@@ -49,9 +49,14 @@ impl Scene {
     }
 
     fn wrong(&self) -> Result<Vec<&str>, String> {
-        examine(&self.settings, &self.packages, &Cancel::default())
-            .map(|all| all.wrong.iter().map(|one| one.name.as_str()).collect())
-            .map_err(|e| e.to_string())
+        examine(
+            &self.settings,
+            &self.settings.lists(),
+            &self.packages,
+            &Cancel::default(),
+        )
+        .map(|all| all.wrong.iter().map(|one| one.name.as_str()).collect())
+        .map_err(|e| e.to_string())
     }
 
     fn notes(&self) -> String {
@@ -122,7 +127,13 @@ fn packages_outside_the_cache_are_apts_matter() {
     scene.packages[0].path = path;
     assert_eq!(scene.wrong().unwrap(), [""; 0]);
     // It is said what they are.
-    let examined = examine(&scene.settings, &scene.packages, &Cancel::default()).unwrap();
+    let examined = examine(
+        &scene.settings,
+        &scene.settings.lists(),
+        &scene.packages,
+        &Cancel::default(),
+    )
+    .unwrap();
     let sum = format!("{:x}", Sha256::digest("x"));
     assert_eq!(examined.archives[0].sha256, sum);
 }

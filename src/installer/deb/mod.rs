@@ -15,12 +15,14 @@ mod claims;
 mod control;
 mod database;
 mod expand;
+mod fewer;
 mod fields;
 mod fill;
 mod filling;
 mod filter;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod heard;
 mod inside;
 mod installed;
 mod leavings;
@@ -30,6 +32,7 @@ mod outcome;
 mod owners;
 mod places;
 mod programs;
+mod reach;
 mod read;
 mod relations;
 mod remembered;
@@ -40,6 +43,7 @@ mod settings;
 mod snapshots;
 mod sources;
 mod special;
+mod stanzas;
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(fuzzing, allow(dead_code))]
 #[allow(clippy::unwrap_used)]
@@ -162,7 +166,7 @@ fn work(request: &Request, site: &Site, host: &Host) -> Result<(), InstallError>
     let repositories = match &request.lock {
         None => {
             resolve::update(&settings, request, host)?;
-            snapshots::read(&settings.state.join("lists"))?
+            snapshots::read(&settings.lists())?
         }
         Some(lock) => {
             locked::prepare(lock, request, site, &mut settings, host)?;

@@ -92,7 +92,7 @@ impl Remembered {
                 return Ok(None);
             }
         }
-        let lists = settings.state.join("lists");
+        let lists = settings.lists();
         let prepare = |source| InstallError::Prepare {
             path: lists.clone(),
             source,

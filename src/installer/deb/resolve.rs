@@ -7,15 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::fewer::Fewer;
 use super::filling::about;
+use super::heard::{Heard, WithoutSurprise};
 use super::remembered::Remembered;
-use super::settings::Settings;
-use super::{checksums, locked};
+use super::settings::{Settings, in_quotes};
+use super::{checksums, fewer, locked};
 use crate::distro::MergedUsr;
 use crate::distro::provenance::Archive;
 use crate::host::{Command, CommandError, Host, Output, Report};
 use crate::installer::apt::{self, USR_IS_MERGED};
 use crate::installer::{InstallError, Request, Site};
+use crate::tree::Root;
 use crate::tree::archive::Fault;
 
 /// A package that apt has chosen and fetched.
@@ -237,7 +240,7 @@ pub(super) fn choose_for_new_tree(
             return Ok(choice);
         }
     }
-    let choice = choose(settings, &names, request, host)?;
+    let choice = choose(settings, &names, request, site, host)?;
     if let Some(remembered) = &remembered {
         remembered.keep(settings, &choice);
     }
@@ -271,6 +274,21 @@ pub(super) fn install_command(
     Ok(settings.command()?.args(["install", "--"]).args(names))
 }
 
+/// The same with the lists in this directory, of which apt keeps no digest, and with a word on whether it had
+/// to repair what it chose at first.
+fn install_from(
+    lists: &Path,
+    settings: &Settings,
+    names: &[String],
+) -> Result<Command, InstallError> {
+    let lists = format!("--option=Dir::State::Lists={}", in_quotes(lists)?);
+    let command = settings.command()?.arg(lists).args([
+        "--option=Dir::Cache::srcpkgcache=",
+        "--option=Debug::pkgProblemResolver=true",
+    ]);
+    Ok(command.args(["install", "--"]).args(names))
+}
+
 /// Has apt choose and fetch these packages and what they need. What was changed in the package cache
 /// is fetched again.
 ///
@@ -280,10 +298,21 @@ pub(super) fn choose(
     settings: &Settings,
     names: &[String],
     request: &Request,
+    site: &Site,
     host: &Host,
 ) -> Result<Choice, InstallError> {
-    let mut choice = choose_once(settings, names, request, host)?;
-    let examined = checksums::examine(settings, &choice.packages, &host.cancel)?;
+    let root = Root::open(&site.root)?;
+    let fewer = fewer::make(
+        settings,
+        names,
+        &base_patterns(request),
+        &root,
+        request,
+        host,
+    )?;
+    let (mut choice, fewer) = choose_once(settings, names, fewer, request, host)?;
+    let lists = lists_of(fewer.as_ref(), settings);
+    let examined = checksums::examine(settings, &lists, &choice.packages, &host.cancel)?;
     if examined.wrong.is_empty() {
         choice.archives = examined.archives;
         return locked::admit(request, choice);
@@ -294,13 +323,11 @@ pub(super) fn choose(
              again",
             one.name
         ));
-        fs::remove_file(&one.path).map_err(|source| InstallError::Prepare {
-            path: one.path.clone(),
-            source,
-        })?;
+        fs::remove_file(&one.path).map_err(failed(&one.path))?;
     }
-    let mut choice = choose_once(settings, names, request, host)?;
-    let examined = checksums::examine(settings, &choice.packages, &host.cancel)?;
+    let (mut choice, fewer) = choose_once(settings, names, fewer, request, host)?;
+    let lists = lists_of(fewer.as_ref(), settings);
+    let examined = checksums::examine(settings, &lists, &choice.packages, &host.cancel)?;
     if let Some(one) = examined.wrong.first() {
         return Err(about(
             &one.name,
@@ -311,63 +338,96 @@ pub(super) fn choose(
     locked::admit(request, choice)
 }
 
+/// Has apt choose from fewer lists, if there are any that do, or else from all. Returns the lists, too, if
+/// they were fewer.
 fn choose_once(
+    settings: &Settings,
+    names: &[String],
+    fewer: Option<Fewer>,
+    request: &Request,
+    host: &Host,
+) -> Result<(Choice, Option<Fewer>), InstallError> {
+    if let Some(fewer) = fewer {
+        let path = &settings.extended_states;
+        let states = fs::read(path).ok();
+        if let Some(choice) = choose_from(&fewer, settings, names, request, host)? {
+            return Ok((choice, Some(fewer)));
+        }
+        match states {
+            Some(states) => fs::write(path, states).map_err(failed(path))?,
+            None => remove_if_there(path)?,
+        }
+    }
+    Ok((choose_from_all(settings, names, request, host)?, None))
+}
+
+fn choose_from_all(
     settings: &Settings,
     names: &[String],
     request: &Request,
     host: &Host,
 ) -> Result<Choice, InstallError> {
-    for path in [&settings.list, &settings.calls] {
-        match fs::remove_file(path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(InstallError::Prepare {
-                    path: path.clone(),
-                    source: e,
-                });
-            }
-            _ => {}
-        }
-    }
+    forget(settings)?;
     let told = Arc::new(WithoutSurprise(Arc::clone(&host.report)));
     let host = host.clone().with_report(told);
     run_patiently(&host, &|| install_command(settings, names))?
         .map_err(|e| locked::explain(request, e))?;
+    chosen(settings)
+}
+
+/// What apt chooses from fewer lists; nothing if it might choose otherwise from all of them: where it did
+/// not come to a choice, had to repair one, in an order that depends on how many packages there are, or
+/// would change what is in the tree, which it looks at from all sides.
+fn choose_from(
+    fewer: &Fewer,
+    settings: &Settings,
+    names: &[String],
+    request: &Request,
+    host: &Host,
+) -> Result<Option<Choice>, InstallError> {
+    forget(settings)?;
+    let heard = Arc::new(Heard::new(Arc::clone(&host.report)));
+    let told = Arc::new(WithoutSurprise(Arc::clone(&heard) as Arc<dyn Report>));
+    let host = host.clone().with_report(told);
+    let result = run_patiently(&host, &|| install_from(&fewer.lists, settings, names))?;
+    match result {
+        Err(CommandError::Cancelled) => return Err(InstallError::Cancelled),
+        _ if !heard.is_whole() => return Ok(None),
+        result => result.map_err(|e| locked::explain(request, e))?,
+    };
+    let choice = chosen(settings)?;
+    Ok((fewer.for_new_tree || !choice.changes_others).then_some(choice))
+}
+
+fn lists_of(fewer: Option<&Fewer>, settings: &Settings) -> PathBuf {
+    fewer.map_or_else(|| settings.lists(), |fewer| fewer.lists.clone())
+}
+
+/// Removes what apt said before.
+fn forget(settings: &Settings) -> Result<(), InstallError> {
+    remove_if_there(&settings.list)?;
+    remove_if_there(&settings.calls)
+}
+
+fn remove_if_there(path: &Path) -> Result<(), InstallError> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(failed(path)(e)),
+        _ => Ok(()),
+    }
+}
+
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> InstallError {
+    let path = path.to_owned();
+    move |source| InstallError::Prepare { path, source }
+}
+
+fn chosen(settings: &Settings) -> Result<Choice, InstallError> {
     if !settings.list.exists() {
         // Everything is there already.
         return Ok(Choice::default());
     }
     let text = read(&settings.list)?;
     Ok(parse(&String::from_utf8_lossy(&text)))
-}
-
-/// Keeps from the user that apt is surprised by a dpkg that did nothing: that is how it is made to tell
-/// what it would do.
-struct WithoutSurprise(Arc<dyn Report>);
-
-impl Report for WithoutSurprise {
-    fn line(&self, line: &str) {
-        let surprise = line.contains("APT had planned for dpkg to do more")
-            || line.trim_start().starts_with("Affected packages: ");
-        if !surprise {
-            self.0.line(line);
-        }
-    }
-
-    fn transient(&self, line: &str) {
-        self.0.transient(line);
-    }
-
-    fn warn(&self, message: &str) {
-        self.0.warn(message);
-    }
-
-    fn progress(&self, done: u64, total: u64) {
-        self.0.progress(done, total);
-    }
-
-    fn command(&self, line: &str) {
-        self.0.command(line);
-    }
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, InstallError> {
@@ -463,3 +523,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "choice_tests.rs"]
+mod choice_tests;

@@ -33,6 +33,10 @@ const NOT_TAKEN: &[&str] = &[
     "Acquire::cdrom",
 ];
 
+/// Of the compressions that a repository has its lists in, the one that is read in a third of the time of
+/// xz. It is larger, so this is nothing for what comes over a network.
+const READ_FASTEST: &str = "Acquire::CompressionTypes::Order:: \"gz\";\n";
+
 /// Where apt works for one tree.
 #[derive(Debug)]
 pub(super) struct Settings {
@@ -125,13 +129,16 @@ impl Settings {
         ] {
             let _ = writeln!(text, "{name} \"{value}\";");
         }
+        if sources.are_local() {
+            text.push_str(READ_FASTEST);
+        }
         for (name, path) in [
             ("Dir", &site.root),
             ("Dir::Etc::SourceList", &list),
             ("Dir::Etc::SourceParts", &parts),
             ("Dir::Etc::TrustedParts", &keyrings.to_owned()),
             ("Dir::State", &settings.state),
-            ("Dir::State::Lists", &settings.state.join("lists")),
+            ("Dir::State::Lists", &settings.lists()),
             ("Dir::State::Status", &site.root.join(super::DPKG_STATUS)),
             ("Dir::State::Extended_States", &settings.extended_states),
             ("Dir::Cache", &settings.state),
@@ -142,6 +149,11 @@ impl Settings {
         }
         write(&settings.file, &text, 0o644)?;
         Ok(settings)
+    }
+
+    /// The lists of available packages.
+    pub fn lists(&self) -> PathBuf {
+        self.state.join("lists")
     }
 
     /// What counts whatever the tree's own configuration says: programs of an image's
@@ -210,7 +222,7 @@ impl Settings {
         };
         let mut text = String::new();
         if others {
-            let former = self.state.join("lists");
+            let former = self.lists();
             for entry in std::fs::read_dir(&former).map_err(failed(&former))? {
                 let entry = entry.map_err(failed(&former))?;
                 if entry.path().is_file() {
@@ -343,7 +355,7 @@ fn stub(calls: &Path) -> Result<String, InstallError> {
 }
 
 /// apt's configuration has no way to write some characters.
-fn in_quotes(path: &Path) -> Result<String, InstallError> {
+pub(super) fn in_quotes(path: &Path) -> Result<String, InstallError> {
     let text = path.to_str().unwrap_or("\"");
     if text.contains(['"', '\n', '\\', ';']) {
         return Err(InstallError::Unsaid {

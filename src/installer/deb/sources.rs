@@ -62,6 +62,17 @@ impl Sources {
         Ok(Self { list, parts })
     }
 
+    /// Whether all of them are on this machine's disks.
+    pub fn are_local(&self) -> bool {
+        let is_local = |line: &str| {
+            let mut words = line.split_whitespace().skip(1);
+            // Options stand in brackets before the address.
+            let uri = words.find(|word| word.contains(":/") && !word.contains('='));
+            uri.is_some_and(|uri| uri.starts_with("file:/") || uri.starts_with("copy:/"))
+        };
+        self.parts.is_empty() && self.list.lines().all(is_local)
+    }
+
     /// Writes them beneath a directory; returns where the list and the directory of parts are. They
     /// are as old as files can be: apt takes its digest of the available packages for outdated if a
     /// list of sources is younger, and that digest is kept by what the lists hold.
@@ -128,9 +139,30 @@ mod tests {
             .map(|(name, _)| name.as_str())
             .collect();
         assert_eq!(names, ["a.list", "b.sources"]);
+        assert!(!sources.are_local());
         for path in [list, parts.clone(), parts.join("a.list")] {
             let found = std::fs::metadata(path).unwrap().modified().unwrap();
             assert_eq!(found, SystemTime::UNIX_EPOCH);
+        }
+    }
+
+    #[test]
+    fn repositories_on_the_disk_are_told_from_others() {
+        for (list, expected) in [
+            ("deb [trusted=yes] file:///srv/a b c\n", true),
+            (
+                "deb [trusted=yes signed-by=/k] copy:/srv/a b c\ndeb file:/srv/d ./\n",
+                true,
+            ),
+            ("deb file:/srv/a b c\ndeb http://m/a b c\n", false),
+            ("deb https://m/file:/ b c\n", false),
+            ("deb [by=file:/x] http://m/a b c\n", false),
+        ] {
+            let sources = Sources {
+                list: list.to_owned(),
+                parts: Vec::new(),
+            };
+            assert_eq!(sources.are_local(), expected, "{list}");
         }
     }
 }
