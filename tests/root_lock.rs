@@ -201,11 +201,6 @@ fn root_lock_that_does_not_fit_is_said_to() {
     build(&project, &["-f", "--locked"])
         .exits(2)
         .says("cannot read the lock");
-    // Whoever keeps to no lock says so.
-    project
-        .run(&["-f", "--update-lock", "-d", "fedora", "-r", "40"])
-        .exits(2)
-        .says("keeps to no lock");
 }
 
 #[test]

@@ -96,6 +96,9 @@ fn root_stand_ins_alpine() {
     run(&project, &["-f", "--release=3.99"])
         .exits(2)
         .says("3.10 to 3.24 and edge");
+    run(&project, &["-f", "--update-lock"])
+        .exits(2)
+        .says("keeps to no lock");
     run(&project, &["-f", "--package=./x.apk"])
         .exits(2)
         .says("is no package name");
@@ -150,6 +153,9 @@ fn root_stand_ins_clear() {
     run(&project, &["-f", "-t", "gpt_ext4", "--bootable"])
         .exits(2)
         .says("Clear Linux does not have");
+    run(&project, &["-f", "--update-lock"])
+        .exits(2)
+        .says("keeps to no lock");
     run(&project, &["-f", "--architecture=aarch64"])
         .exits(2)
         .says("it does for x86_64");

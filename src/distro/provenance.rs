@@ -24,7 +24,7 @@ pub struct Snapshot {
 }
 
 /// A package as a file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Archive {
     /// Its name.
     pub name: String,
@@ -37,6 +37,10 @@ pub struct Archive {
     /// Whether the repository says that every system has it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
+    /// The short name of the repository that had it, where the package manager remembers that or checks
+    /// the packages of one and not of another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
 }
 
 impl Provenance {

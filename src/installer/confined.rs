@@ -117,6 +117,11 @@ impl Confined {
         &self.work
     }
 
+    /// What it downloads, which it sees as [`CACHE`].
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
     /// Writes a file into the package manager's own directory, for root alone.
     ///
     /// # Errors

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::rpm::{self, Dialect, Leavings, Prepared, Work};
+use super::rpm::{self, Dialect, Keeping, Leavings, Prepared, Work};
 use super::{InstallError, Installer, Request, Site, Unknown, lookup, version};
 use crate::distro::RpmRepositories;
+use crate::distro::provenance::Archive;
 use crate::host::{Command, Host, Mount, printable_path};
 use crate::tree::Root;
 
@@ -77,7 +78,7 @@ impl Dnf {
         let mut command = self.command(generation, request, work, site).args(words);
         command = command.args(packages).no_sync();
         host.run(command)
-            .map_err(|source| rpm::explain(what, request, source))?;
+            .map_err(|source| rpm::explain_locked(what, request, source))?;
         leavings.remove(&root)
     }
 
@@ -125,8 +126,23 @@ impl Dnf {
         host: &Host,
     ) -> Result<(), InstallError> {
         let rpm = request.rpm()?;
-        let prepared = rpm::prepare(request, rpm, MANAGER, filled, site, host)?;
+        let mut prepared = rpm::prepare(request, rpm, MANAGER, filled, site, host)?;
         write_settings(Some((request, rpm)), &prepared)?;
+        let before = rpm::installed(site, host);
+        if let Some(lock) = &request.lock {
+            let keeping = Keeping {
+                lock,
+                request,
+                rpm,
+                dialect: Dialect::Dnf,
+                filled,
+                site,
+                host,
+            };
+            keeping.begin(&mut prepared, &|prepared, missing, elsewhere| {
+                self.download(request, missing, prepared, elsewhere, host)
+            })?;
+        }
         let root = Root::open(&site.root)?;
         let masked = request
             .skip_initrds
@@ -146,7 +162,41 @@ impl Dnf {
         if let Some(masked) = masked {
             masked.remove(&root)?;
         }
+        rpm::note(before, request, &prepared, Dialect::Dnf, site, host)?;
         prepared.finish(request, rpm, Dialect::Dnf, &root, host)
+    }
+
+    /// Downloads packages of a lock, as far as repositories have them. dnf does not fetch what needs
+    /// something that it does not see.
+    fn download(
+        self,
+        request: &Request,
+        packages: &[&Archive],
+        prepared: &Prepared,
+        site: &Site,
+        host: &Host,
+    ) -> Result<(), InstallError> {
+        let rpm = request.rpm()?;
+        let lock = request.lock.as_deref();
+        let all = lock.map_or(&[][..], |lock| &lock.provenance.packages);
+        let visible: Vec<String> = all.iter().map(exactly).collect();
+        let settings = main_section(Some((request, rpm))) + &rpm::host_proxy();
+        let included = format!("includepkgs={}\n", visible.join(","));
+        rpm::write(
+            &prepared.work.settings.join("dnf.conf"),
+            settings + &included,
+        )?;
+        let names: Vec<String> = packages.iter().copied().map(exactly).collect();
+        let words = [
+            "install",
+            "--downloadonly",
+            "--skip-broken",
+            "--refresh",
+            NOT_STRICT,
+        ];
+        let result = self.run(&words, &names, Some(request), prepared, site, host);
+        write_settings(Some((request, rpm)), prepared)?;
+        result
     }
 }
 
@@ -240,11 +290,28 @@ impl Installer for Dnf {
         Ok(Some(unknown))
     }
 
+    fn keeps_to_locks(&self) -> bool {
+        // yum 3 has no way to download nothing but what it is told.
+        self.program != "yum"
+    }
+
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
         let prepared = rpm::prepare_removal(MANAGER, site, host)?;
         write_settings(None, &prepared)?;
         self.run(&["remove"], packages, None, &prepared, site, host)
     }
+}
+
+/// Goes on where a package is not there, which dnf 5 has a word of its own for.
+const NOT_STRICT: &str = "--setopt=strict=0";
+
+/// A package as dnf's arguments and settings name no other one.
+fn exactly(one: &Archive) -> String {
+    let version = match one.version.contains(':') {
+        true => one.version.clone(),
+        false => format!("0:{}", one.version),
+    };
+    format!("{}-{version}.{}", one.name, one.architecture)
 }
 
 /// Lists names of packages, one on a line.

@@ -1,5 +1,6 @@
 //! The lock file: which packages, down to the byte, an image is built from.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -159,12 +160,13 @@ impl PackageLock {
         let is_sum = |sum: &str| sum.len() == 64 && sum.bytes().all(|b| b.is_ascii_hexdigit());
         // They become words of a package manager's files.
         let is_word = |text: &str| {
-            let plain = |b: u8| b.is_ascii_alphanumeric() || b"+-.:~_^".contains(&b);
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"+-.:~_^@".contains(&b);
             !text.is_empty() && text.bytes().all(plain) && !text.starts_with('-')
         };
         for one in &provenance.packages {
             let words = [&one.name, &one.version, &one.architecture];
-            if !is_sum(&one.sha256) || !words.into_iter().all(|word| is_word(word)) {
+            let mut words = words.into_iter().chain(&one.repository);
+            if !is_sum(&one.sha256) || !words.all(|word| is_word(word)) {
                 return Err(unreadable(format!(
                     "it has no valid entry of {}",
                     shown(one)
@@ -209,7 +211,7 @@ impl PackageLock {
             Some(_) => Some(format!("{}: with another content", shown(one))),
             None => Some(format!("{}: not in the lock", shown(one))),
         });
-        self.unfit(lines.collect())
+        self.fits(lines.collect())
     }
 
     /// Makes sure that an image that was made of `taken` takes all packages of the lock.
@@ -220,10 +222,75 @@ impl PackageLock {
         let has = |one: &Archive| taken.packages.iter().any(|other| other.key() == one.key());
         let left = self.provenance.packages.iter().filter(|one| !has(one));
         let lines = left.map(|one| format!("{}: not taken any more", shown(one)));
-        self.unfit(lines.collect())
+        self.fits(lines.collect())
     }
 
-    fn unfit(&self, lines: Vec<String>) -> Result<(), LockError> {
+    /// Makes sure that each package is from one of these repositories.
+    ///
+    /// # Errors
+    /// [`LockError::Unfit`], with those that are not.
+    pub(super) fn is_from(&self, repositories: &HashSet<&str>) -> Result<(), LockError> {
+        let packages = self.provenance.packages.iter();
+        let lines = packages.filter_map(|one| match &one.repository {
+            Some(name) if repositories.contains(name.as_str()) => None,
+            Some(name) => Some(format!(
+                "{}: from the repository {name}, which is not asked for",
+                shown(one)
+            )),
+            None => Some(format!("{}: from no repository", shown(one))),
+        });
+        self.fits(lines.collect())
+    }
+
+    /// Makes sure that what a package manager misses is not missing in the lock.
+    ///
+    /// # Errors
+    /// [`LockError::Unfit`], with those of these names that it does not have.
+    pub(super) fn has(&self, mut names: Vec<String>) -> Result<(), LockError> {
+        names.retain(|name| {
+            let mut packages = self.provenance.packages.iter();
+            !packages.any(|one| one.name == *name)
+        });
+        names.sort();
+        names.dedup();
+        let line = |name: &String| format!("{name}: not in the lock");
+        self.fits(names.iter().map(line).collect())
+    }
+
+    /// What an image was made of that took the packages with these names, versions and architectures.
+    ///
+    /// # Errors
+    /// [`LockError::Unfit`], where one is not in the lock.
+    pub(super) fn taken<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a (String, String, String)>,
+    ) -> Result<Provenance, LockError> {
+        let (mut packages, mut others) = (Vec::new(), Vec::new());
+        for (name, version, architecture) in keys {
+            match self.find((name, version, architecture)) {
+                Some(found) => packages.push(found.clone()),
+                None => others.push(Archive {
+                    name: name.clone(),
+                    version: version.clone(),
+                    architecture: architecture.clone(),
+                    ..Archive::default()
+                }),
+            }
+        }
+        self.admits(&others)?;
+        let mut taken = Provenance::default();
+        taken.add(&Provenance {
+            repositories: self.provenance.repositories.clone(),
+            packages,
+        });
+        Ok(taken)
+    }
+
+    /// Makes sure that there is nothing to say against the lock.
+    ///
+    /// # Errors
+    /// [`LockError::Unfit`], with these lines.
+    pub(super) fn fits(&self, lines: Vec<String>) -> Result<(), LockError> {
         if lines.is_empty() {
             return Ok(());
         }

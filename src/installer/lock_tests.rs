@@ -9,6 +9,7 @@ fn archive(name: &str, sum: char) -> Archive {
         architecture: "amd64".into(),
         sha256: sum.to_string().repeat(64),
         required: name == "base",
+        repository: None,
     }
 }
 

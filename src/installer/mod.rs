@@ -2,6 +2,7 @@
 
 mod apk;
 pub mod apt;
+mod archives;
 mod cache;
 mod confined;
 pub(crate) mod deb;

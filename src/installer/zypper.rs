@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::rpm::{self, Dialect, Leavings, Prepared, Work};
+use super::rpm::{self, Dialect, Keeping, Leavings, Prepared, Work};
 use super::{InstallError, Installer, Request, Site, Unknown, lookup, version};
 use crate::config::values::Architecture;
+use crate::distro::provenance::Archive;
 use crate::host::{Command, CommandError, Host};
 use crate::tree::Root;
 
@@ -56,7 +57,7 @@ impl Zypper {
                     Some(_) => "installing packages failed",
                     None => "removing packages failed",
                 };
-                return Err(rpm::explain(what, request, source));
+                return Err(rpm::explain_locked(what, request, source));
             }
         }
         root.remove_file(PID)?;
@@ -69,8 +70,23 @@ impl Zypper {
 
     fn fill(request: &Request, filled: bool, site: &Site, host: &Host) -> Result<(), InstallError> {
         let rpm = request.rpm()?;
-        let prepared = rpm::prepare(request, rpm, MANAGER, filled, site, host)?;
+        let mut prepared = rpm::prepare(request, rpm, MANAGER, filled, site, host)?;
         write_settings(Some(request), &prepared, site)?;
+        let before = rpm::installed(site, host);
+        if let Some(lock) = &request.lock {
+            let keeping = Keeping {
+                lock,
+                request,
+                rpm,
+                dialect: Dialect::Zypper,
+                filled,
+                site,
+                host,
+            };
+            keeping.begin(&mut prepared, &|prepared, missing, elsewhere| {
+                Self::download(request, missing, prepared, elsewhere, host)
+            })?;
+        }
         let root = Root::open(&site.root)?;
         if !request.excluded.is_empty() {
             root.create_dir_all("var/lib/zypp", 0o755)?;
@@ -86,7 +102,28 @@ impl Zypper {
                 host,
             )?;
         }
+        rpm::note(before, request, &prepared, Dialect::Zypper, site, host)?;
         prepared.finish(request, rpm, Dialect::Zypper, &root, host)
+    }
+
+    /// Downloads packages of a lock, as far as repositories have them.
+    fn download(
+        request: &Request,
+        packages: &[&Archive],
+        prepared: &Prepared,
+        site: &Site,
+        host: &Host,
+    ) -> Result<(), InstallError> {
+        let names: Vec<String> = packages
+            .iter()
+            .map(|one| format!("{}.{}={}", one.name, one.architecture, one.version))
+            .collect();
+        let run = |words: &[&str], names: &[String]| {
+            Self::run(Some(request), words, names, prepared, site, host)
+        };
+        // What was listed a while ago may be gone.
+        run(&["refresh"], &[])?;
+        run(&["--no-refresh", "download"], &names)
     }
 }
 
@@ -163,6 +200,10 @@ impl Installer for Zypper {
             Ok(false)
         })?;
         Ok(Some(unknown))
+    }
+
+    fn keeps_to_locks(&self) -> bool {
+        true
     }
 
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {

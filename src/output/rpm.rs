@@ -40,15 +40,16 @@ const NONE: &str = "(none)";
 /// Name, version and architecture.
 pub type Identity = (String, String, String);
 
+/// What packages are called in manifests.
+const IDENTITY: [&str; 3] = [
+    "%{NAME}",
+    "%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}",
+    "%{ARCH}",
+];
+
 /// The packages in `tree`.
 pub fn installed(tree: &Path, host: &Host) -> Result<Vec<Package>, OutputError> {
-    let wanted = [
-        "%{NAME}",
-        "%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}",
-        "%{ARCH}",
-        "%{LONGSIZE}",
-        "%{SOURCERPM}",
-    ];
+    let wanted = [&IDENTITY[..], &["%{LONGSIZE}", "%{SOURCERPM}"]].concat();
     let records = query(tree, &wanted, host)?;
     Ok(records
         .iter()
@@ -87,14 +88,20 @@ pub fn installed_by_copy(tree: &Path, host: &Host) -> Result<Vec<Package>, Outpu
 
 /// The latest entry of each package's change log.
 pub fn changes(tree: &Path, host: &Host) -> Result<BTreeMap<Identity, Vec<String>>, OutputError> {
-    let mut wanted = vec![
-        "%{NAME}",
-        "%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}",
-        "%{ARCH}",
-    ];
-    wanted.extend(CHANGES);
+    let wanted = [&IDENTITY[..], &CHANGES].concat();
     let records = query(tree, &wanted, host)?;
     Ok(records.iter().filter_map(|record| entry(record)).collect())
+}
+
+/// The SHA-256 of the header that each package was installed from, in hexadecimal.
+pub fn headers(tree: &Path, host: &Host) -> Result<BTreeMap<Identity, String>, OutputError> {
+    let wanted = [&IDENTITY[..], &["%{SHA256HEADER}"]].concat();
+    let records = query(tree, &wanted, host)?.into_iter();
+    let entry = |record: Vec<String>| {
+        let [name, version, architecture, header] = record.try_into().ok()?;
+        Some(((name, version, architecture), header))
+    };
+    Ok(records.filter_map(entry).collect())
 }
 
 /// The files and directories of each package; those that share a name share a list.

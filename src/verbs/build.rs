@@ -154,8 +154,8 @@ pub(super) fn check(config: &Config, settings: &ConfigContext) -> Result<Prepare
 }
 
 /// Why there is no lock for what is built.
-const NO_LOCK: &str = "this package manager keeps to no lock: Locked= and --update-lock work for debian \
-                       and ubuntu, installed by apt-get on this host";
+const NO_LOCK: &str = "this package manager keeps to no lock: Locked= and --update-lock work with apt-get, \
+                       dnf, zypper and pacman of this host";
 
 fn can_lock(plan: &Plan, installer: &dyn Installer) -> bool {
     plan.request().is_some() && installer.keeps_to_locks()

@@ -12,6 +12,7 @@ use crate::support::{Project, finish, tool};
 /// One package.
 pub struct Package<'a> {
     pub name: &'a str,
+    pub version: &'a str,
     /// Further lines of .PKGINFO.
     pub info: &'a [&'a str],
     /// Paths and contents.
@@ -28,6 +29,7 @@ impl<'a> Package<'a> {
     pub const fn new(name: &'a str) -> Self {
         Self {
             name,
+            version: "1.0-1",
             info: &[],
             files: &[],
             links: &[],
@@ -66,8 +68,13 @@ impl Repository {
 
     /// Where a package is.
     pub fn file(&self, name: &str) -> PathBuf {
+        self.file_of(name, "1.0-1")
+    }
+
+    /// Where a version of a package is.
+    pub fn file_of(&self, name: &str, version: &str) -> PathBuf {
         self.packages()
-            .join(format!("{name}-1.0-1-x86_64.pkg.tar.zst"))
+            .join(format!("{name}-{version}-x86_64.pkg.tar.zst"))
     }
 
     /// Makes a package, and its signature by a key, if one is named.
@@ -79,10 +86,10 @@ impl Repository {
             path
         };
         let mut info = format!(
-            "pkgname = {0}\npkgbase = {0}\npkgver = 1.0-1\npkgdesc = A package for tests\n\
+            "pkgname = {0}\npkgbase = {0}\npkgver = {1}\npkgdesc = A package for tests\n\
              url = https://example.com\nbuilddate = 1700000000\npackager = Tester <tester@example.com>\n\
              size = 4096\narch = x86_64\nlicense = MIT\n",
-            package.name
+            package.name, package.version
         );
         for line in package.info {
             info.push_str(line);
@@ -126,7 +133,7 @@ impl Repository {
             .collect();
         tops.sort();
         members.extend(tops);
-        let file = self.file(package.name);
+        let file = self.file_of(package.name, package.version);
         let (file, work) = (file.to_string_lossy(), work.path().to_string_lossy());
         let mut words = vec![
             "--zstd",

@@ -102,6 +102,7 @@ pub(super) fn examine<'a>(
             architecture: one.architecture.clone(),
             sha256,
             required: described.required,
+            repository: None,
         };
         Ok((one, stamp, sum, fits.then_some(archive)))
     };

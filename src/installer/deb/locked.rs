@@ -105,14 +105,8 @@ pub(super) fn admit(request: &Request, choice: Choice) -> Result<Choice, Install
 /// What it means that apt could not choose or fetch.
 pub(super) fn explain(request: &Request, source: CommandError) -> InstallError {
     if let (Some(lock), CommandError::Failed { tail, .. }) = (&request.lock, &source) {
-        let names = not_locked(tail, lock);
-        if !names.is_empty() {
-            let line = |name: &String| format!("{name}: not in the lock");
-            let lines: Vec<String> = names.iter().map(line).collect();
-            return InstallError::Lock(LockError::Unfit {
-                path: lock.path.clone(),
-                list: listed(&lines),
-            });
+        if let Err(error) = lock.has(lacking(tail)) {
+            return InstallError::Lock(error);
         }
     }
     apt::explain(
@@ -122,8 +116,8 @@ pub(super) fn explain(request: &Request, source: CommandError) -> InstallError {
     )
 }
 
-/// The packages that apt names as not to be had, and that the lock does not have.
-fn not_locked(tail: &str, lock: &PackageLock) -> Vec<String> {
+/// The packages that apt names as not to be had.
+fn lacking(tail: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for line in tail.lines() {
         let name = if let Some((_, rest)) = line.split_once("E: Package '") {
@@ -138,14 +132,8 @@ fn not_locked(tail: &str, lock: &PackageLock) -> Vec<String> {
         } else {
             None
         };
-        let is_locked = |name: &str| {
-            let mut packages = lock.provenance.packages.iter();
-            packages.any(|one| one.name == name)
-        };
-        names.extend(name.filter(|name| !is_locked(name)).map(str::to_owned));
+        names.extend(name.map(str::to_owned));
     }
-    names.sort();
-    names.dedup();
     names
 }
 
@@ -290,6 +278,7 @@ mod tests {
             architecture: "amd64".into(),
             sha256: String::new(),
             required: false,
+            repository: None,
         };
         assert_eq!(file_name(&archive), "libstdc++6_1%3a2.0~rc1-3+b1_amd64.deb");
         let control = "Package: x\nPriority: required\nDescription: y\n more\n\n";

@@ -39,17 +39,30 @@ pub(super) fn for_removal() -> String {
     options()
 }
 
+/// How signatures count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signatures {
+    /// As the request says.
+    AsAsked,
+    /// As the request says, where packages have one; databases have none.
+    WhereThereAre,
+}
+
 /// The configuration for installing, from `pacman` with addresses as they are inside.
 ///
 /// # Errors
 /// When something cannot be a value there.
-pub(super) fn text(request: &Request, pacman: &PacmanRepositories) -> Result<String, InstallError> {
+pub(super) fn text(
+    request: &Request,
+    pacman: &PacmanRepositories,
+    signatures: Signatures,
+) -> Result<String, InstallError> {
     let mut text = options();
     // As in Arch's own configuration: packages must be signed, and databases if they are.
-    let level = if pacman.check_keys {
-        "Required DatabaseOptional"
-    } else {
-        "Never"
+    let level = match signatures {
+        _ if !pacman.check_keys => "Never",
+        Signatures::AsAsked => "Required DatabaseOptional",
+        Signatures::WhereThereAre => "PackageOptional DatabaseNever",
     };
     let _ = writeln!(text, "SigLevel = {level}");
     let architectures = match pacman.architectures.is_empty() {

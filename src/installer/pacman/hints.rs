@@ -11,6 +11,10 @@ pub(super) fn explain(what: &str, request: Option<&Request>, source: CommandErro
         CommandError::Failed { tail, .. } => tail.as_str(),
         _ => "",
     };
+    let lock = request.and_then(|request| request.lock.as_ref());
+    if let Some(Err(error)) = lock.map(|lock| lock.has(lacking(tail))) {
+        return InstallError::Lock(error);
+    }
     if let Some(package) = request.and_then(|request| excluded(tail, request)) {
         return InstallError::Excluded { package };
     }
@@ -27,6 +31,18 @@ pub(super) fn explain(what: &str, request: Option<&Request>, source: CommandErro
             .map_or_else(String::new, |hint| format!("\n{hint}")),
         source,
     }
+}
+
+/// What pacman names as not to be had.
+fn lacking(tail: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let target = line.split_once("target not found: ");
+        let needed = || line.split_once("unable to satisfy dependency '");
+        let (_, rest) = target.or_else(needed)?;
+        let name = rest.trim().split(['\'', '<', '>', '=']).next()?;
+        Some(name.to_owned())
+    };
+    tail.lines().filter_map(name).collect()
 }
 
 /// The package that was taken out and that another one needs.

@@ -1,10 +1,17 @@
 //! Arch Linux through pacman.
 
 mod conf;
+mod database;
 mod hints;
 mod keyring;
+mod locked;
+mod provenance;
 
+use std::path::Path;
+
+use self::conf::Signatures;
 use self::hints::explain;
+use self::locked::Keeping;
 use super::confined::{Confined, TREE, WORK};
 use super::{InstallError, Installer, Request, Site, Unknown, cache, escapes, lookup};
 use crate::distro::{PacmanRepositories, Repositories};
@@ -13,6 +20,8 @@ use crate::tree::Root;
 
 /// The program, and its directory in a build's scratch space.
 const NAME: &str = "pacman";
+/// The address of this build's own repositories: `CACHE`, which is shown already.
+const OWN: &str = "file:///run/mkosi/cache";
 /// Where the tree has pacman's database.
 const DATABASE: &str = "var/lib/pacman";
 /// Servers that pacman in the image asks; the package pacman-mirrorlist has a list with none chosen.
@@ -109,6 +118,10 @@ impl Installer for Pacman {
         Ok(Some(unknown))
     }
 
+    fn keeps_to_locks(&self) -> bool {
+        true
+    }
+
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
         let place = Confined::new(site, NAME, None)?;
         place.write("remove.conf", &conf::for_removal())?;
@@ -164,22 +177,45 @@ impl<'a> Manager<'a> {
         host: &'a Host,
     ) -> Result<Self, InstallError> {
         let lock = cache::lock(request, host)?;
+        let cache = request.cache.as_deref();
+        let signatures = Signatures::AsAsked;
+        let manager = Self::at(request, pacman, (site, site), cache, signatures, host)?;
+        Ok(manager.holding(lock))
+    }
+
+    /// As [`Manager::prepare`], with the tree and the cache of its own; keyrings are those of the second
+    /// site's tree.
+    fn at(
+        request: &'a Request,
+        pacman: &PacmanRepositories,
+        (site, of_keyrings): (&Site, &Site),
+        cache: Option<&Path>,
+        signatures: Signatures,
+        host: &'a Host,
+    ) -> Result<Self, InstallError> {
         Root::open(&site.root)?.create_dir_all(DATABASE, 0o755)?;
-        let mut place = Confined::new(site, NAME, request.cache.as_deref())?;
+        let mut place = Confined::new(site, NAME, cache)?;
         if pacman.check_keys || pacman.installs_keyring {
-            keyring::prepare(pacman, site, &mut place, host)?;
+            keyring::prepare(pacman, of_keyrings, &mut place, host)?;
         }
         let mut used = pacman.clone();
         for server in used.repositories.iter_mut().flat_map(|r| &mut r.servers) {
-            *server = place.address(server);
+            if server != OWN {
+                *server = place.address(server);
+            }
         }
-        place.write("pacman.conf", &conf::text(request, &used)?)?;
+        place.write("pacman.conf", &conf::text(request, &used, signatures)?)?;
         Ok(Self {
             request,
             place,
             host,
-            _lock: lock,
+            _lock: None,
         })
+    }
+
+    fn holding(mut self, lock: Option<Lock>) -> Self {
+        self._lock = lock;
+        self
     }
 
     /// Runs it; returns what it prints, if that is asked for.
@@ -198,7 +234,26 @@ impl<'a> Manager<'a> {
 /// Fills an empty tree, or adds to a filled one, which is brought up to date then: packages of a
 /// rolling distribution fit together only as of one day.
 fn work(request: &Request, site: &Site, host: &Host) -> Result<(), InstallError> {
-    let manager = Manager::prepare(request, repositories(request)?, site, host)?;
+    let pacman = repositories(request)?;
+    let before = provenance::installed(site)?;
+    let keeping = request.lock.as_deref().map(|lock| Keeping {
+        lock,
+        request,
+        pacman,
+        site,
+        host,
+    });
+    let manager = match &keeping {
+        None => Manager::prepare(request, pacman, site, host)?,
+        Some(keeping) => keeping.manager()?,
+    };
+    install(request, &manager)?;
+    let cache = manager.place.cache();
+    provenance::note(&before, request, pacman, cache, site, host)?;
+    keeping.map_or(Ok(()), |keeping| keeping.finish(&Root::open(&site.root)?))
+}
+
+fn install(request: &Request, manager: &Manager<'_>) -> Result<(), InstallError> {
     let run = |words: &[&str], names: &[String], capture| manager.run(words, names, capture);
     if request.excluded.is_empty() {
         run(&ALL_AT_ONCE, &request.packages, false)?;

@@ -54,8 +54,22 @@ pub(in crate::installer) fn repository_file(
     text
 }
 
+/// A repository of this build's own, in a directory, with packages that need no signature.
+pub(super) fn own_repository(id: &str, directory: &Path, dialect: Dialect) -> String {
+    let source = RpmSource {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        location: Location::BaseUrl(file_url(directory)),
+        keys: Vec::new(),
+        check_packages: false,
+        check_metadata: false,
+        added: false,
+    };
+    repository_file(&source, &[], dialect)
+}
+
 /// A file as a URL.
-fn file_url(path: &Path) -> String {
+pub(super) fn file_url(path: &Path) -> String {
     format!("file://{}", encoded(path.as_os_str().as_bytes(), b""))
 }
 

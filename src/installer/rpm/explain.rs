@@ -37,6 +37,13 @@ pub(in crate::installer) fn explain(
     }
 }
 
+/// What a package manager names as not to be had.
+pub(super) fn lacking(tail: &str) -> Vec<String> {
+    let lines = tail.lines();
+    let names = lines.filter_map(|line| not_found(line).or_else(|| needed(line)));
+    names.map(str::to_owned).collect()
+}
+
 /// Words that tell of a signature or a checksum that is not as it should be.
 const UNTRUSTED: &[&str] = &[
     "is not signed",

@@ -4,11 +4,15 @@
 mod additions;
 mod config;
 mod explain;
+mod header;
 mod keys;
 mod leavings;
+mod locked;
 mod macros;
 mod mounts;
+mod provenance;
 mod proxy;
+mod repodata;
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +27,9 @@ use config::{file_urls, repository_file};
 pub(super) use explain::explain;
 use keys::Trusted;
 pub(super) use leavings::Leavings;
+pub(super) use locked::{Keeping, explain_locked};
 pub(super) use mounts::Mounts;
+pub(super) use provenance::{installed, note};
 pub(super) use proxy::of_the_host as host_proxy;
 
 use super::apt::make_directory;
@@ -88,8 +94,7 @@ impl Work {
         }
         // What an earlier installation of this build put there is not asked for again.
         for path in [&work.settings, &work.repositories, &work.keys] {
-            crate::host::remove(path)?;
-            make_directory(path)?;
+            remake(path)?;
         }
         make_directory(&work.home)?;
         make_directory(&work.cache)?;
@@ -108,6 +113,12 @@ impl Work {
             .env("HOME", &self.home)
             .env("XDG_CONFIG_HOME", self.home.join(".config"))
     }
+}
+
+/// Makes a directory that is empty.
+fn remake(path: &Path) -> Result<(), InstallError> {
+    crate::host::remove(path)?;
+    make_directory(path)
 }
 
 /// Writes a file of this installation.

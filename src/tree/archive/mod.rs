@@ -25,6 +25,8 @@ mod pax;
 mod place;
 pub(crate) mod sparse;
 
+pub(crate) use pax::base64 as from_base64;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;

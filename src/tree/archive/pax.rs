@@ -169,7 +169,7 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 /// Base64 with or without padding, as libarchive writes it.
-fn base64(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let mut bits = 0u32;
     let mut count = 0;
