@@ -83,7 +83,12 @@ impl Mirror {
     /// Lists what is there, and signs the list.
     fn publish(&self, directory: &str) {
         let directory = self.directory.path().join(directory);
-        tool("createrepo_c", &["--quiet", &directory.to_string_lossy()]);
+        let groups = repositories().join("comps.xml").display().to_string();
+        let words = ["--quiet", "--groupfile", &groups];
+        tool(
+            "createrepo_c",
+            &[&words[..], &[&directory.to_string_lossy()]].concat(),
+        );
         let index = directory.join("repodata/repomd.xml");
         let home = self.keys.path().to_string_lossy();
         let words = ["--homedir", &home, "--batch", "--yes", "--quiet", "--armor"];
@@ -263,6 +268,23 @@ fn root_lock_rpm_zypper_follows_when_the_mirror_moves_on() {
     follows_when_the_mirror_moves_on(&ZYPPER);
 }
 
+#[test]
+fn root_lock_rpm_signatures_count_with_a_lock() {
+    root();
+    let mirror = Mirror::new(&DNF);
+    let cache = tempfile::tempdir().unwrap();
+    let address = mirror.packages().display().to_string();
+    let project = mirror.project(&address, cache.path(), "hello");
+    build(&project, &["--update-lock"]).succeeds();
+    project.file(
+        &format!("mkosi.skeleton/etc/pki/rpm-gpg/{}", DNF.key),
+        fs::read(repositories().join("keys/foreign")).unwrap(),
+    );
+    build(&project, &["-f", "--locked"])
+        .exits(1)
+        .says("a signature could not be verified");
+}
+
 /// With a mirror on the disk, whose packages are used where they are.
 fn says_what_does_not_fit(kind: &'static Kind) {
     root();
@@ -315,7 +337,13 @@ fn counts_for_cached_trees(kind: &'static Kind) {
     let mirror = Mirror::new(kind);
     let server = Server::new(mirror.directory.path());
     let cache = tempfile::tempdir().unwrap();
-    let project = mirror.project(&server.address, cache.path(), "hello");
+    // A group of dnf's, which no package has.
+    let hello = if kind.distribution[0] == "fedora" {
+        "@greeters"
+    } else {
+        "hello"
+    };
+    let project = mirror.project(&server.address, cache.path(), hello);
     let settings = String::from_utf8(artifact(&project, "mkosi.default")).unwrap();
     project.file(
         "mkosi.default",

@@ -177,6 +177,10 @@ impl Dnf {
         host: &Host,
     ) -> Result<(), InstallError> {
         let rpm = request.rpm()?;
+        if packages.is_empty() {
+            // For the groups in the lists.
+            return self.run(&["makecache"], &[], Some(request), prepared, site, host);
+        }
         let lock = request.lock.as_deref();
         let all = lock.map_or(&[][..], |lock| &lock.provenance.packages);
         let visible: Vec<String> = all.iter().map(exactly).collect();

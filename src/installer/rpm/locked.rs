@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::iter::{IntoParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 
+use super::groups::{self, GroupList};
 use super::header::Package;
 use super::provenance::directories;
 use super::repodata::{self, Entry};
@@ -27,8 +28,8 @@ use crate::installer::lock::{LockError, PackageLock, listed, shown};
 use crate::installer::{InstallError, Request, Site};
 use crate::output::rpm::Identity;
 
-/// Has the package manager download packages into its cache. What cannot be had is left out. `site` has
-/// an empty tree, and the lists of packages name the lock's alone.
+/// Has the package manager fetch the lists of repositories, and packages, into its cache. What cannot be had
+/// is left out. The tree of the site is an empty one.
 pub(in crate::installer) type Download<'a> =
     dyn Fn(&Prepared, &[&Archive], &Site) -> Result<(), InstallError> + 'a;
 
@@ -65,17 +66,17 @@ impl Keeping<'_> {
         make_directory(&place)?;
         let packages = &self.lock.provenance.packages;
         let missing = self.take(packages.iter().collect(), prepared)?;
-        if !missing.is_empty() && self.asks_servers() {
+        if (!missing.is_empty() || self.lacks_groups(prepared)) && self.asks_servers() {
             self.download(&missing, prepared, download)?;
         }
         let missing = self.take(missing, prepared)?;
         if !missing.is_empty() {
             return Err(InstallError::Lock(self.gone(&missing, prepared)));
         }
+        self.publish(prepared)?;
         // Lists of repositories that have the same names are not these.
         prepared.work.cache = self.site.scratch.join("rpm/locked");
-        make_directory(&prepared.work.cache)?;
-        self.publish(prepared)
+        make_directory(&prepared.work.cache)
     }
 
     /// Each package names a repository that is asked for.
@@ -87,6 +88,13 @@ impl Keeping<'_> {
     fn asks_servers(&self) -> bool {
         let mut sources = self.rpm.sources.iter();
         sources.any(|source| source.location.directory().is_none())
+    }
+
+    /// Whether groups are asked for, and a repository's are not on this host.
+    fn lacks_groups(&self, prepared: &Prepared) -> bool {
+        let mut sources = self.rpm.sources.iter();
+        groups::are_wanted(self.request, self.dialect)
+            && sources.any(|one| groups::find(one, &prepared.work.cache, self.dialect).is_none())
     }
 
     /// Where a package is once it is known to be the lock's.
@@ -188,7 +196,7 @@ impl Keeping<'_> {
         let packages = self.lock.provenance.packages.iter();
         let there: Vec<&Archive> = packages.filter(|one| self.path(one).exists()).collect();
         let directory = self.site.scratch.join(PLACE).join(HERE);
-        self.write_repository(&directory, &there)?;
+        self.write_repository(&directory, &there, &[])?;
         let text = config::own_repository(HERE, &directory, self.dialect);
         super::write(
             &prepared.work.repositories.join(format!("{HERE}.repo")),
@@ -198,17 +206,23 @@ impl Keeping<'_> {
 
     /// Writes a repository for each that the lock names, and the package manager's settings of them.
     fn publish(&self, prepared: &mut Prepared) -> Result<(), InstallError> {
+        let with_groups = groups::are_wanted(self.request, self.dialect);
         prepared.trusted.retain_mut(|trusted| {
             let id = trusted.source.id.as_str();
             let mut packages = self.lock.provenance.packages.iter();
-            packages.any(|one| one.repository.as_deref() == Some(id))
+            with_groups || packages.any(|one| one.repository.as_deref() == Some(id))
         });
         for trusted in &mut prepared.trusted {
             let source = &mut trusted.source;
             let directory = self.site.scratch.join(PLACE).join(&source.id);
             let packages = self.lock.provenance.packages.iter();
             let own = packages.filter(|one| one.repository.as_ref() == Some(&source.id));
-            self.write_repository(&directory, &own.collect::<Vec<_>>())?;
+            let groups = match with_groups {
+                true => groups::find(source, &prepared.work.cache, self.dialect),
+                false => None,
+            };
+            let groups = groups.unwrap_or_default();
+            self.write_repository(&directory, &own.collect::<Vec<_>>(), &groups)?;
             source.location = Location::BaseUrl(config::file_url(&directory));
             if self.dialect == Dialect::Zypper {
                 // Where the list was signed, that vouched for the packages; now the lock does.
@@ -224,6 +238,7 @@ impl Keeping<'_> {
         &self,
         directory: &Path,
         packages: &[&Archive],
+        groups: &[GroupList],
     ) -> Result<(), InstallError> {
         super::remake(directory)?;
         let read = |one: &&Archive| -> Result<_, InstallError> {
@@ -250,7 +265,7 @@ impl Keeping<'_> {
                 size: *size,
             })
             .collect();
-        repodata::write(directory, &entries)
+        repodata::write(directory, &entries, groups)
     }
 
     fn gone(&self, missing: &[&Archive], prepared: &Prepared) -> LockError {

@@ -4,6 +4,7 @@
 mod additions;
 mod config;
 mod explain;
+mod groups;
 mod header;
 mod keys;
 mod leavings;

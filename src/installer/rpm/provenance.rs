@@ -21,7 +21,8 @@ use crate::output::rpm::{Identity, headers};
 
 /// The end of the names of packages' files.
 const SUFFIX: &str = ".rpm";
-const INDEX: &str = "repodata/repomd.xml";
+/// The index of a repository's lists.
+pub(super) const INDEX: &str = "repodata/repomd.xml";
 /// How many digits of a checksum dnf names the directory of a repository by.
 const DIGITS: usize = 16;
 
@@ -148,6 +149,14 @@ fn lists_of_dnf(source: &RpmSource, cache: &Path) -> Vec<PathBuf> {
     names.iter().map(|name| cache.join(name)).collect()
 }
 
+/// Where the lists of a repository are in the cache, in a directory `repodata`.
+pub(super) fn lists(source: &RpmSource, cache: &Path, dialect: Dialect) -> Option<PathBuf> {
+    match dialect {
+        Dialect::Dnf => lists_of_dnf(source, cache).into_iter().next(),
+        Dialect::Zypper => Some(cache.join("raw").join(&source.id)),
+    }
+}
+
 /// Which state of the repositories the lists in the cache are of.
 fn snapshots(
     rpm: &RpmRepositories,
@@ -157,11 +166,7 @@ fn snapshots(
     let cache = &prepared.work.cache;
     let mut snapshots = Vec::new();
     for source in &rpm.sources {
-        let lists = match dialect {
-            Dialect::Dnf => lists_of_dnf(source, cache).into_iter().next(),
-            Dialect::Zypper => Some(cache.join("raw").join(&source.id)),
-        };
-        let Some(path) = lists.map(|lists| lists.join(INDEX)) else {
+        let Some(path) = lists(source, cache, dialect).map(|lists| lists.join(INDEX)) else {
             continue;
         };
         match fs::read(&path) {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
+use super::groups::GroupList;
 use super::header::{Header, Package, tag};
 use crate::host::hex;
 use crate::installer::InstallError;
@@ -49,34 +50,53 @@ pub(super) struct Entry<'a> {
     pub size: u64,
 }
 
-/// Writes the lists of a repository with these packages into `directory`.
+/// Writes the lists of a repository with these packages, and with these groups, into `directory`.
 ///
 /// # Errors
 /// When they cannot be written.
-pub(super) fn write(directory: &Path, entries: &[Entry<'_>]) -> Result<(), InstallError> {
+pub(super) fn write(
+    directory: &Path,
+    entries: &[Entry<'_>],
+    groups: &[GroupList],
+) -> Result<(), InstallError> {
     let lists = directory.join("repodata");
     make_directory(&lists)?;
-    let primary = primary(entries);
-    let sum = hex(&Sha256::digest(&primary));
-    let size = primary.len();
-    let index = format!(
+    let put = |name: &str, content: &[u8]| {
+        let path = lists.join(name);
+        fs::write(&path, content).map_err(|source| InstallError::Prepare { path, source })
+    };
+    let primary = primary(entries).into_bytes();
+    let mut index = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <repomd xmlns=\"http://linux.duke.edu/metadata/repo\" \
          xmlns:rpm=\"http://linux.duke.edu/metadata/rpm\">\n\
-         <revision>{sum}</revision>\n<data type=\"primary\">\n\
-         <checksum type=\"sha256\">{sum}</checksum>\n\
-         <open-checksum type=\"sha256\">{sum}</open-checksum>\n\
-         <location href=\"repodata/{sum}-primary.xml\"/>\n<timestamp>1</timestamp>\n\
-         <size>{size}</size>\n<open-size>{size}</open-size>\n</data>\n</repomd>\n"
+         <revision>{}</revision>\n",
+        hex(&Sha256::digest(&primary))
     );
-    for (name, text) in [
-        (format!("{sum}-primary.xml"), primary),
-        ("repomd.xml".to_owned(), index),
-    ] {
-        let path = lists.join(name);
-        fs::write(&path, text).map_err(|source| InstallError::Prepare { path, source })?;
+    index.push_str(&entry("primary", "primary.xml", &primary));
+    put("primary.xml", &primary)?;
+    for one in groups {
+        let content = fs::read(&one.path).map_err(|source| InstallError::Prepare {
+            path: one.path.clone(),
+            source,
+        })?;
+        // How it is compressed shows in the end of its name.
+        let name = one.path.file_name().unwrap_or_default().to_string_lossy();
+        index.push_str(&entry(&escaped(&one.kind), &escaped(&name), &content));
+        put(&name, &content)?;
     }
-    Ok(())
+    index.push_str("</repomd>\n");
+    put("repomd.xml", index.as_bytes())
+}
+
+/// A list, as the index has it.
+fn entry(kind: &str, name: &str, content: &[u8]) -> String {
+    format!(
+        "<data type=\"{kind}\">\n<checksum type=\"sha256\">{}</checksum>\n\
+         <location href=\"repodata/{name}\"/>\n<timestamp>1</timestamp>\n<size>{}</size>\n</data>\n",
+        hex(&Sha256::digest(content)),
+        content.len()
+    )
 }
 
 fn primary(entries: &[Entry<'_>]) -> String {
