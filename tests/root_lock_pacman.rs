@@ -262,4 +262,13 @@ fn root_lock_pacman_counts_for_cached_trees_and_both_phases() {
         .succeeds()
         .says("cache hit");
     assert!(first == artifact(&project, "image.manifest"));
+    // The tree of before and what is added to it now are of two days.
+    world.publish("1.2-1", "three\n");
+    let settings = String::from_utf8(artifact(&project, "mkosi.default")).unwrap();
+    project.file("mkosi.default", format!("{settings}BuildPackages=bloat\n"));
+    build(&project, &["-i", "-f", "--update-lock"])
+        .exits(1)
+        .says("hello 1.2-1 x86_64, and 1.0-1 below it")
+        .says("-ff");
+    assert_eq!(lock.as_bytes(), artifact(&project, "mkosi.lock"));
 }

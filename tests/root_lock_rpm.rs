@@ -232,10 +232,16 @@ fn follows_when_the_mirror_moves_on(kind: &'static Kind) {
     let third = mirror.project(&server.address, new.path(), "hello");
     copy_lock(&first, &third);
     let before = third.untouched();
-    build(&third, &["--locked"])
-        .exits(1)
+    let run = build(&third, &["--locked"]);
+    run.exits(1)
         .says("libhello 1-1 noarch: gone")
         .says("--update-lock");
+    // What needs it is there still.
+    assert!(
+        !run.stderr.contains(" hello 1-1 x86_64: gone"),
+        "{}",
+        run.stderr
+    );
     before.check();
     // The rest was not in vain: with that one in the cache, too, all are there.
     let from = cached(cache.path());

@@ -141,8 +141,10 @@ fn root_pacman_builds_an_image_with_what_was_asked_for() {
     let packages = manifest["packages"].as_array().unwrap();
     assert_eq!(packages.len(), 5);
     let hello = packages.iter().find(|p| p["name"] == "hello").unwrap();
+    let file = fs::read(world.repository.file("hello")).unwrap();
     let expected = serde_json::json!({
-        "type": "pacman", "name": "hello", "version": "1.0-1", "architecture": "x86_64", "size": 4096
+        "type": "pacman", "name": "hello", "version": "1.0-1", "architecture": "x86_64", "size": 4096,
+        "sha256": format!("{:x}", <sha2::Sha256 as sha2::Digest>::digest(file))
     });
     assert_eq!(*hello, expected);
 }

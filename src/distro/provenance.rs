@@ -23,6 +23,9 @@ pub struct Snapshot {
     pub sha256: String,
 }
 
+/// Name, version and architecture of a package.
+pub type Identity = (String, String, String);
+
 /// A package as a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Archive {
@@ -60,5 +63,12 @@ impl Archive {
     #[must_use]
     pub fn key(&self) -> (&str, &str, &str) {
         (&self.name, &self.version, &self.architecture)
+    }
+
+    /// The same, for keeping.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        let (name, version, architecture) = self.key();
+        (name.to_owned(), version.to_owned(), architecture.to_owned())
     }
 }

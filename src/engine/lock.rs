@@ -9,7 +9,7 @@ use super::whole_file::write_whole;
 use super::{EngineError, StepError};
 use crate::distro::provenance::Provenance;
 use crate::installer::InstallError;
-use crate::installer::lock::{LockError, System, text};
+use crate::installer::lock::{LockError, System, fit_together, text};
 
 /// What this is called where it fails.
 pub(super) const TITLE: &str = "Comparing the packages with the lock";
@@ -22,13 +22,18 @@ pub(super) fn settle(site: &Site<'_>) -> Result<Option<String>, StepError> {
     let Some(request) = request.filter(|r| build.lock.is_some() || r.lock.is_some()) else {
         return Ok(None);
     };
+    let known = site.provenance.iter().map(|(_, known)| known.as_ref());
+    let known: Option<Vec<&Provenance>> = known.collect();
+    let known = known.ok_or(InstallError::Lock(LockError::Unknown))?;
     let mut all = Provenance::default();
-    for (_, provenance) in &site.provenance {
-        let known = provenance.as_ref();
-        all.add(known.ok_or(InstallError::Lock(LockError::Unknown))?);
+    for one in &known {
+        all.add(one);
     }
     if let Some(lock) = &request.lock {
         lock.is_used_up(&all).map_err(InstallError::Lock)?;
+    }
+    if build.lock.is_some() {
+        fit_together(&known).map_err(InstallError::Lock)?;
     }
     let system = System {
         distribution: request.distribution.to_string(),

@@ -1,13 +1,14 @@
 //! RPM packages through dnf 4, dnf 5, or yum where there is no dnf.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use super::rpm::{self, Dialect, Keeping, Leavings, Prepared, Work};
 use super::{InstallError, Installer, Request, Site, Unknown, lookup, version};
 use crate::distro::RpmRepositories;
-use crate::distro::provenance::Archive;
-use crate::host::{Command, Host, Mount, printable_path};
+use crate::distro::provenance::{Archive, Identity};
+use crate::host::{Command, Host, Mount, Stdout, printable_path};
 use crate::tree::Root;
 
 /// Installs with dnf or yum.
@@ -53,16 +54,16 @@ impl Dnf {
         })
     }
 
-    /// Runs it with the settings of this installation.
+    /// Runs it with the settings of this installation; returns what it prints, if that is asked for.
     fn run(
         self,
-        words: &[&str],
-        packages: &[String],
+        (words, packages): (&[&str], &[String]),
         request: Option<&Request>,
+        print: Stdout,
         prepared: &Prepared,
         site: &Site,
         host: &Host,
-    ) -> Result<(), InstallError> {
+    ) -> Result<String, InstallError> {
         let generation = self.generation(host)?;
         let root = Root::open(&site.root)?;
         let work = &prepared.work;
@@ -76,10 +77,12 @@ impl Dnf {
             None => "removing packages failed",
         };
         let mut command = self.command(generation, request, work, site).args(words);
-        command = command.args(packages).no_sync();
-        host.run(command)
+        command = command.args(packages).stdout(print).no_sync();
+        let output = host
+            .run(command)
             .map_err(|source| rpm::explain_locked(what, request, source))?;
-        leavings.remove(&root)
+        leavings.remove(&root)?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     fn command(
@@ -128,7 +131,10 @@ impl Dnf {
         let rpm = request.rpm()?;
         let mut prepared = rpm::prepare(request, rpm, MANAGER, filled, site, host)?;
         write_settings(Some((request, rpm)), &prepared)?;
-        let before = rpm::installed(site, host);
+        let before = match filled {
+            true => rpm::installed(&prepared.work, site, host)?,
+            false => Some(rpm::Installed::new()),
+        };
         if let Some(lock) = &request.lock {
             let keeping = Keeping {
                 lock,
@@ -151,9 +157,9 @@ impl Dnf {
         if !request.packages.is_empty() {
             let words = ["install"];
             self.run(
-                &words,
-                &request.packages,
+                (&words, &request.packages),
                 Some(request),
+                Stdout::Report,
                 &prepared,
                 site,
                 host,
@@ -167,7 +173,7 @@ impl Dnf {
     }
 
     /// Downloads packages of a lock, as far as repositories have them. dnf does not fetch what needs
-    /// something that it does not see.
+    /// something that it does not see: returns what it sees.
     fn download(
         self,
         request: &Request,
@@ -175,11 +181,15 @@ impl Dnf {
         prepared: &Prepared,
         site: &Site,
         host: &Host,
-    ) -> Result<(), InstallError> {
+    ) -> Result<Vec<Identity>, InstallError> {
         let rpm = request.rpm()?;
+        let run = |words: &[&str], names: &[String], print| {
+            self.run((words, names), Some(request), print, prepared, site, host)
+        };
         if packages.is_empty() {
             // For the groups in the lists.
-            return self.run(&["makecache"], &[], Some(request), prepared, site, host);
+            run(&["makecache"], &[], Stdout::Report)?;
+            return Ok(Vec::new());
         }
         let lock = request.lock.as_deref();
         let all = lock.map_or(&[][..], |lock| &lock.provenance.packages);
@@ -198,9 +208,17 @@ impl Dnf {
             "--refresh",
             NOT_STRICT,
         ];
-        let result = self.run(&words, &names, Some(request), prepared, site, host);
+        run(&words, &names, Stdout::Report)?;
+        let seen = run(
+            &["--quiet", QUERY[0], QUERY[1], EXACTLY],
+            &[],
+            Stdout::Capture,
+        )?;
+        let seen: HashSet<&str> = seen.lines().map(str::trim).collect();
+        let there = packages.iter().filter(|one| seen.contains(&*exactly(one)));
+        let there = there.map(|one| one.identity()).collect();
         write_settings(Some((request, rpm)), prepared)?;
-        result
+        Ok(there)
     }
 }
 
@@ -302,7 +320,9 @@ impl Installer for Dnf {
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError> {
         let prepared = rpm::prepare_removal(MANAGER, site, host)?;
         write_settings(None, &prepared)?;
-        self.run(&["remove"], packages, None, &prepared, site, host)
+        let print = Stdout::Report;
+        self.run((&["remove"], packages), None, print, &prepared, site, host)
+            .map(drop)
     }
 }
 
@@ -320,6 +340,9 @@ fn exactly(one: &Archive) -> String {
 
 /// Lists names of packages, one on a line.
 const QUERY: [&str; 3] = ["repoquery", "--available", "--queryformat=%{name}\\n"];
+
+/// As [`exactly`].
+const EXACTLY: &str = "--queryformat=%{name}-%{epoch}:%{version}-%{release}.%{arch}\\n";
 
 /// What to ask about a word that is no name of a package: something is printed by the one that knows it.
 fn questions(word: &str) -> Vec<Vec<&str>> {

@@ -1,6 +1,6 @@
 //! The lock file: which packages, down to the byte, an image is built from.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::distro::provenance::{Archive, Provenance, Snapshot};
+use crate::distro::provenance::{Archive, Identity, Provenance, Snapshot};
 use crate::host::{hex, printable, printable_path};
 
 /// Raised when a field changes its meaning or goes away.
@@ -108,6 +108,16 @@ pub enum LockError {
         /// The lock.
         path: PathBuf,
         /// The packages, each on a line, and what is the matter with it.
+        list: String,
+    },
+    /// Trees of one image have different versions of packages: with a lock of both, the first would get
+    /// what only the second has.
+    #[error(
+        "the trees of this image have different versions of packages:{list}\n\
+         build them again with -ff to write a lock that can be followed"
+    )]
+    Mixed {
+        /// The packages, each on a line.
         list: String,
     },
     /// Nobody knows which packages are in a cached tree.
@@ -263,7 +273,7 @@ impl PackageLock {
     /// [`LockError::Unfit`], where one is not in the lock.
     pub(super) fn taken<'a>(
         &self,
-        keys: impl IntoIterator<Item = &'a (String, String, String)>,
+        keys: impl IntoIterator<Item = &'a Identity>,
     ) -> Result<Provenance, LockError> {
         let (mut packages, mut others) = (Vec::new(), Vec::new());
         for (name, version, architecture) in keys {
@@ -298,6 +308,33 @@ impl PackageLock {
             path: self.path.clone(),
             list: listed(&lines),
         })
+    }
+}
+
+/// Makes sure that what trees of one image, the lowest first, were made from is of one time.
+///
+/// # Errors
+/// [`LockError::Mixed`], with the packages that are not.
+pub(crate) fn fit_together(trees: &[&Provenance]) -> Result<(), LockError> {
+    let mut known: HashMap<(&str, &str), &Archive> = HashMap::new();
+    let mut lines = Vec::new();
+    for tree in trees {
+        for one in &tree.packages {
+            let before = known.get(&(&*one.name, &*one.architecture));
+            if let Some(before) = before.filter(|before| before.version != one.version) {
+                let version = printable(&before.version);
+                lines.push(format!("{}, and {version} below it", shown(one)));
+            }
+        }
+        // One tree may have several versions of a kernel.
+        let own = tree.packages.iter();
+        known.extend(own.map(|one| ((&*one.name, &*one.architecture), one)));
+    }
+    match lines.is_empty() {
+        true => Ok(()),
+        false => Err(LockError::Mixed {
+            list: listed(&lines),
+        }),
     }
 }
 

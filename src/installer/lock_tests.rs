@@ -121,3 +121,40 @@ fn what_was_chosen_must_be_in_it_and_all_of_it_taken() {
     let error = lock.admits(&many).unwrap_err().to_string();
     assert!(error.contains("\n  and 10 more\n"), "{error}");
 }
+
+#[test]
+fn trees_of_two_days_make_no_lock() {
+    let of = |packages: &[(&str, &str)]| Provenance {
+        packages: packages
+            .iter()
+            .map(|(name, version)| Archive {
+                version: (*version).to_owned(),
+                ..archive(name, 'a')
+            })
+            .collect(),
+        ..Provenance::default()
+    };
+    let base = of(&[("a", "1"), ("kernel", "1"), ("kernel", "2")]);
+    fit_together(&[&base, &of(&[("b", "1"), ("a", "1")])]).unwrap();
+    let error = fit_together(&[&base, &of(&[("a", "2")])]).unwrap_err();
+    let said = error.to_string();
+    assert!(said.contains("a 2 amd64, and 1 below it"), "{said}");
+}
+
+#[test]
+fn a_package_is_from_a_repository_that_is_asked_for() {
+    let mut all = provenance();
+    for one in &mut all.packages {
+        one.repository = Some("core".into());
+    }
+    let lock = written(&text(&system(), &all)).unwrap();
+    lock.is_from(&HashSet::from(["core", "extra"])).unwrap();
+    let said = lock.is_from(&HashSet::from(["extra"])).unwrap_err();
+    assert!(said.to_string().contains("the repository core"), "{said}");
+    lock.has(vec!["base".into()]).unwrap();
+    let said = lock.has(vec!["vim".into()]).unwrap_err();
+    assert!(said.to_string().contains("vim: not in the lock"), "{said}");
+    all.packages[0].repository = Some("core\nServer=x".into());
+    let said = written(&text(&system(), &all)).unwrap_err();
+    assert!(said.contains("no valid entry"), "{said}");
+}

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::rpm::{self, Dialect, Keeping, Leavings, Prepared, Work};
 use super::{InstallError, Installer, Request, Site, Unknown, lookup, version};
 use crate::config::values::Architecture;
-use crate::distro::provenance::Archive;
+use crate::distro::provenance::{Archive, Identity};
 use crate::host::{Command, CommandError, Host};
 use crate::tree::Root;
 
@@ -72,7 +72,10 @@ impl Zypper {
         let rpm = request.rpm()?;
         let mut prepared = rpm::prepare(request, rpm, MANAGER, filled, site, host)?;
         write_settings(Some(request), &prepared, site)?;
-        let before = rpm::installed(site, host);
+        let before = match filled {
+            true => rpm::installed(&prepared.work, site, host)?,
+            false => Some(rpm::Installed::new()),
+        };
         if let Some(lock) = &request.lock {
             let keeping = Keeping {
                 lock,
@@ -106,14 +109,14 @@ impl Zypper {
         prepared.finish(request, rpm, Dialect::Zypper, &root, host)
     }
 
-    /// Downloads packages of a lock, as far as repositories have them.
+    /// Downloads packages of a lock, as far as repositories have them; nothing is held back.
     fn download(
         request: &Request,
         packages: &[&Archive],
         prepared: &Prepared,
         site: &Site,
         host: &Host,
-    ) -> Result<(), InstallError> {
+    ) -> Result<Vec<Identity>, InstallError> {
         let names: Vec<String> = packages
             .iter()
             .map(|one| format!("{}.{}={}", one.name, one.architecture, one.version))
@@ -123,7 +126,8 @@ impl Zypper {
         };
         // What was listed a while ago may be gone.
         run(&["refresh"], &[])?;
-        run(&["--no-refresh", "download"], &names)
+        run(&["--no-refresh", "download"], &names)?;
+        Ok(Vec::new())
     }
 }
 

@@ -93,17 +93,6 @@ pub fn changes(tree: &Path, host: &Host) -> Result<BTreeMap<Identity, Vec<String
     Ok(records.iter().filter_map(|record| entry(record)).collect())
 }
 
-/// The SHA-256 of the header that each package was installed from, in hexadecimal.
-pub fn headers(tree: &Path, host: &Host) -> Result<BTreeMap<Identity, String>, OutputError> {
-    let wanted = [&IDENTITY[..], &["%{SHA256HEADER}"]].concat();
-    let records = query(tree, &wanted, host)?.into_iter();
-    let entry = |record: Vec<String>| {
-        let [name, version, architecture, header] = record.try_into().ok()?;
-        Some(((name, version, architecture), header))
-    };
-    Ok(records.filter_map(entry).collect())
-}
-
 /// The files and directories of each package; those that share a name share a list.
 pub fn files(tree: &Path, host: &Host) -> Result<FileLists, OutputError> {
     let paths = format!("[%{{FILENAMES}}{ELEMENT}]");

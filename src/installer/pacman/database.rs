@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use crate::distro::provenance::Archive;
+use crate::distro::provenance::{Archive, Identity};
 use crate::tree::archive::compression::{self, Limits};
 use crate::tree::archive::{Fault, from_base64};
 
@@ -84,7 +84,8 @@ pub(super) fn read(content: Vec<u8>) -> io::Result<Vec<Listed>> {
     Ok(packages)
 }
 
-fn listed(text: &str) -> Option<Listed> {
+/// The first value of each field of a description.
+fn fields(text: &str) -> HashMap<&str, &str> {
     let mut values = HashMap::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
@@ -92,15 +93,28 @@ fn listed(text: &str) -> Option<Listed> {
             values.insert(line, lines.next().unwrap_or_default());
         }
     }
-    let value = |field: &str| Some((*values.get(field)?).to_owned());
+    values
+}
+
+/// Which package a description is of.
+pub(super) fn identity(text: &str) -> Option<Identity> {
+    let fields = fields(text);
+    let value = |field: &str| Some((*fields.get(field)?).to_owned());
+    Some((value("%NAME%")?, value("%VERSION%")?, value("%ARCH%")?))
+}
+
+fn listed(text: &str) -> Option<Listed> {
+    let (name, version, architecture) = identity(text)?;
+    let fields = fields(text);
+    let value = |field: &str| Some((*fields.get(field)?).to_owned());
     let file = value("%FILENAME%")?;
     if file.contains('/') || file.starts_with('.') {
         return None;
     }
     Some(Listed {
-        name: value("%NAME%")?,
-        version: value("%VERSION%")?,
-        architecture: value("%ARCH%")?,
+        name,
+        version,
+        architecture,
         file,
         sha256: value("%SHA256SUM%").unwrap_or_default(),
         signature: value("%PGPSIG%").and_then(|text| from_base64(text.as_bytes())),

@@ -9,18 +9,20 @@ use sha2::{Digest as _, Sha256};
 
 use super::database::{self, Listed, listed_signature};
 use crate::distro::PacmanRepositories;
-use crate::distro::provenance::{Archive, Provenance, Snapshot};
+use crate::distro::provenance::{Archive, Identity, Provenance, Snapshot};
 use crate::host::{Host, hex, remove};
 use crate::installer::archives::sha256;
 use crate::installer::{InstallError, Request, Site, provenance};
-use crate::output::pacman;
 use crate::tree::Root;
 
 /// Where pacman has databases of repositories in a tree.
 pub(super) const DATABASES: &str = "var/lib/pacman/sync";
 
-/// Name, version and architecture of packages in a tree.
-pub(super) type Installed = BTreeSet<(String, String, String)>;
+/// Where pacman has what is installed: a directory for each package.
+const LOCAL: &str = "var/lib/pacman/local";
+
+/// The packages in a tree.
+pub(super) type Installed = BTreeSet<Identity>;
 
 /// A repository as pacman saw it last.
 pub(super) struct Synced {
@@ -35,14 +37,19 @@ pub(super) struct Synced {
 /// # Errors
 /// When its database cannot be read.
 pub(super) fn installed(site: &Site) -> Result<Installed, InstallError> {
-    let packages = pacman::installed(&site.root).map_err(|error| InstallError::Prepare {
-        path: site.root.join("var/lib/pacman/local"),
-        source: std::io::Error::other(error),
-    })?;
-    let keys = packages.into_iter();
-    Ok(keys
-        .map(|one| (one.name, one.version, one.architecture))
-        .collect())
+    let tree = Root::open(&site.root)?;
+    let mut keys = Installed::new();
+    if !tree.is_dir(LOCAL)? {
+        return Ok(keys);
+    }
+    for entry in tree.list(LOCAL)? {
+        let path = Path::new(LOCAL).join(&entry.name);
+        if tree.is_dir(&path)? {
+            let text = tree.read_if_present(path.join("desc"))?.unwrap_or_default();
+            keys.extend(database::identity(&String::from_utf8_lossy(&text)));
+        }
+    }
+    Ok(keys)
 }
 
 /// The repositories whose databases are in the tree `root`.
@@ -92,7 +99,7 @@ pub(super) fn note(
         return provenance::note(&lock.taken(new)?, site);
     }
     let synced = synced(pacman, &site.root)?;
-    let find = |key: &&(String, String, String)| {
+    let find = |key: &&Identity| {
         let (name, version, architecture) = (key.0.as_str(), key.1.as_str(), key.2.as_str());
         let is_one = |one: &&Listed| one.key() == (name, version, architecture);
         let found = synced.iter().find_map(|repository| {

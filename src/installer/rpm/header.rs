@@ -7,6 +7,7 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::distro::provenance::Identity;
 use crate::host::hex;
 
 /// What headers begin with: three bytes, the version, and four that are reserved.
@@ -91,7 +92,7 @@ impl Package {
     }
 
     /// Name, version with epoch and release, and architecture.
-    pub fn key(&self) -> (String, String, String) {
+    pub fn key(&self) -> Identity {
         let text = |tag| self.header.text(tag).unwrap_or_default();
         let epoch = self.header.numbers(tag::EPOCH).first().copied();
         let epoch = epoch.map_or_else(String::new, |epoch| format!("{epoch}:"));

@@ -217,19 +217,20 @@ pub(super) fn import(
     Ok(())
 }
 
-/// What stands for the keys in the tree's database, as the name of a directory.
-pub(super) fn imported(work: &Work, site: &Site, host: &Host) -> Result<String, InstallError> {
+/// What the tree's database says of the packages of this name, or of all.
+pub(super) fn ask(
+    work: &Work,
+    query: &str,
+    name: Option<&str>,
+    site: &Site,
+    host: &Host,
+) -> Result<String, InstallError> {
     let command = work
         .command("rpm")
         .arg("--root")
         .arg(&site.root)
-        .args([
-            "--query",
-            "--all",
-            "--queryformat",
-            "%{VERSION}-%{RELEASE}\\n",
-        ])
-        .arg("gpg-pubkey*")
+        .args(["--query", "--all", "--queryformat", query])
+        .args(name)
         .stdout(Stdout::Capture)
         .no_sync();
     let output = host.run(command).map_err(|source| InstallError::Command {
@@ -237,7 +238,13 @@ pub(super) fn imported(work: &Work, site: &Site, host: &Host) -> Result<String, 
         hint: String::new(),
         source,
     })?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// What stands for the keys in the tree's database, as the name of a directory.
+pub(super) fn imported(work: &Work, site: &Site, host: &Host) -> Result<String, InstallError> {
+    let query = "%{VERSION}-%{RELEASE}\\n";
+    let text = ask(work, query, Some("gpg-pubkey*"), site, host)?;
     let mut keys: Vec<&str> = text.lines().collect();
     keys.sort_unstable();
     let digest = Sha256::digest(keys.join("\n"));

@@ -19,19 +19,19 @@ use super::provenance::directories;
 use super::repodata::{self, Entry};
 use super::{Dialect, Prepared, config, explain, keys, macros};
 use crate::distro::RpmRepositories;
-use crate::distro::provenance::Archive;
+use crate::distro::provenance::{Archive, Identity};
 use crate::distro::rpm::Location;
 use crate::host::{CommandError, Host};
 use crate::installer::apt::make_directory;
 use crate::installer::archives::{copy_verified, named, names};
 use crate::installer::lock::{LockError, PackageLock, listed, shown};
 use crate::installer::{InstallError, Request, Site};
-use crate::output::rpm::Identity;
 
 /// Has the package manager fetch the lists of repositories, and packages, into its cache. What cannot be had
-/// is left out. The tree of the site is an empty one.
+/// is left out. The tree of the site is an empty one. Returns those that are there and could not be had without
+/// others.
 pub(in crate::installer) type Download<'a> =
-    dyn Fn(&Prepared, &[&Archive], &Site) -> Result<(), InstallError> + 'a;
+    dyn Fn(&Prepared, &[&Archive], &Site) -> Result<Vec<Identity>, InstallError> + 'a;
 
 /// The directory of a build with the lock's packages, which all of its installations share.
 const PLACE: &str = "locked";
@@ -66,12 +66,15 @@ impl Keeping<'_> {
         make_directory(&place)?;
         let packages = &self.lock.provenance.packages;
         let missing = self.take(packages.iter().collect(), prepared)?;
+        let mut held_back = Vec::new();
         if (!missing.is_empty() || self.lacks_groups(prepared)) && self.asks_servers() {
-            self.download(&missing, prepared, download)?;
+            held_back = self.download(&missing, prepared, download)?;
         }
         let missing = self.take(missing, prepared)?;
         if !missing.is_empty() {
-            return Err(InstallError::Lock(self.gone(&missing, prepared)));
+            return Err(InstallError::Lock(
+                self.gone(&missing, &held_back, prepared),
+            ));
         }
         self.publish(prepared)?;
         // Lists of repositories that have the same names are not these.
@@ -118,7 +121,7 @@ impl Keeping<'_> {
             .collect();
         let candidates = self.candidates(&wanted, prepared);
         let take = |one: &&'a Archive| -> Result<Option<&'a Archive>, InstallError> {
-            for path in candidates.get(&identity(one)).into_iter().flatten() {
+            for path in candidates.get(&one.identity()).into_iter().flatten() {
                 let copied = copy_verified(path, &self.path(one), &one.sha256);
                 let failed = |source| InstallError::Prepare {
                     path: path.clone(),
@@ -168,7 +171,7 @@ impl Keeping<'_> {
         missing: &[&Archive],
         prepared: &mut Prepared,
         download: &Download<'_>,
-    ) -> Result<(), InstallError> {
+    ) -> Result<Vec<Identity>, InstallError> {
         let (site, host) = (self.site, self.host);
         let elsewhere = Site {
             root: site.scratch.join("locked-tree"),
@@ -268,15 +271,19 @@ impl Keeping<'_> {
         repodata::write(directory, &entries, groups)
     }
 
-    fn gone(&self, missing: &[&Archive], prepared: &Prepared) -> LockError {
+    fn gone(&self, missing: &[&Archive], held_back: &[Identity], prepared: &Prepared) -> LockError {
         let there = self.candidates(missing, prepared);
-        let lines: Vec<String> = missing
-            .iter()
-            .map(|one| match there.contains_key(&identity(one)) {
-                true => format!("{}: there with another content", shown(one)),
-                false => format!("{}: gone", shown(one)),
-            })
-            .collect();
+        let line = |one: &&Archive| {
+            let problem = if there.contains_key(&one.identity()) {
+                "there with another content"
+            } else if held_back.contains(&one.identity()) {
+                "there, and not to be fetched without the others"
+            } else {
+                "gone"
+            };
+            format!("{}: {problem}", shown(one))
+        };
+        let lines: Vec<String> = missing.iter().map(line).collect();
         LockError::Gone {
             path: self.lock.path.clone(),
             list: listed(&lines),
@@ -285,15 +292,6 @@ impl Keeping<'_> {
                 .to_owned(),
         }
     }
-}
-
-/// A package as its file names itself.
-fn identity(one: &Archive) -> Identity {
-    (
-        one.name.clone(),
-        one.version.clone(),
-        one.architecture.clone(),
-    )
 }
 
 /// Turns the failure of an installation into an error that says what to do: where the package manager

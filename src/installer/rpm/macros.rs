@@ -85,8 +85,15 @@ fn writes_ndb(work: &Work, host: &Host) -> Result<bool, InstallError> {
     Ok(made && probe.join("Packages.db").exists())
 }
 
-/// Where a tree has its database, and in which format.
+/// Where a tree has its database, or would have it, and in which format.
 pub(super) fn installed(root: &Root) -> Result<(&'static str, DatabaseFormat), InstallError> {
+    Ok(database(root)?.unwrap_or((RpmDatabase::NEW_PATH, DatabaseFormat::Sqlite)))
+}
+
+/// Where a tree has its database, if it has one, and in which format.
+pub(super) fn database(
+    root: &Root,
+) -> Result<Option<(&'static str, DatabaseFormat)>, InstallError> {
     for path in [RpmDatabase::NEW_PATH, RpmDatabase::OLD_PATH] {
         for (file, format) in [
             ("rpmdb.sqlite", DatabaseFormat::Sqlite),
@@ -94,9 +101,9 @@ pub(super) fn installed(root: &Root) -> Result<(&'static str, DatabaseFormat), I
             ("Packages", DatabaseFormat::Bdb),
         ] {
             if root.is_file(format!("{path}/{file}").trim_start_matches('/'))? {
-                return Ok((path, format));
+                return Ok(Some((path, format)));
             }
         }
     }
-    Ok((RpmDatabase::NEW_PATH, DatabaseFormat::Sqlite))
+    Ok(None)
 }

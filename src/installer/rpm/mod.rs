@@ -30,7 +30,7 @@ use keys::Trusted;
 pub(super) use leavings::Leavings;
 pub(super) use locked::{Keeping, explain_locked};
 pub(super) use mounts::Mounts;
-pub(super) use provenance::{installed, note};
+pub(super) use provenance::{Installed, installed, note};
 pub(super) use proxy::of_the_host as host_proxy;
 
 use super::apt::make_directory;

@@ -9,15 +9,16 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use sha2::{Digest as _, Sha256};
 
 use super::header::Package;
-use super::{Dialect, Prepared};
+use super::keys::ask;
+use super::{Dialect, Prepared, Work, macros};
 use crate::distro::RpmRepositories;
-use crate::distro::provenance::{Archive, Provenance, Snapshot};
+use crate::distro::provenance::{Archive, Identity, Provenance, Snapshot};
 use crate::distro::rpm::{Location, RpmSource};
 use crate::host::{Host, hex};
 use crate::installer::archives::{named, sha256};
 use crate::installer::lock::LockError;
 use crate::installer::{InstallError, Request, Site, provenance};
-use crate::output::rpm::{Identity, headers};
+use crate::tree::Root;
 
 /// The end of the names of packages' files.
 const SUFFIX: &str = ".rpm";
@@ -29,9 +30,34 @@ const DIGITS: usize = 16;
 /// The packages of a tree, each with the digest of its header.
 pub(in crate::installer) type Installed = BTreeMap<Identity, String>;
 
+/// What packages are called in manifests, and the digest of the header.
+const QUERY: &str =
+    "%{NAME}\\t%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\\t%{ARCH}\\t%{SHA256HEADER}\\n";
+/// Keys stand in the database as packages.
+const KEY: &str = "gpg-pubkey";
+
 /// The packages in a tree; nothing where the host's rpm is too old to say what they were made from.
-pub(in crate::installer) fn installed(site: &Site, host: &Host) -> Option<Installed> {
-    headers(&site.root, host).ok()
+///
+/// # Errors
+/// When its database cannot be looked for.
+pub(in crate::installer) fn installed(
+    work: &Work,
+    site: &Site,
+    host: &Host,
+) -> Result<Option<Installed>, InstallError> {
+    if macros::database(&Root::open(&site.root)?)?.is_none() {
+        // rpm would make one.
+        return Ok(Some(Installed::new()));
+    }
+    let Ok(text) = ask(work, QUERY, None, site, host) else {
+        return Ok(None);
+    };
+    let entry = |line: &str| {
+        let mut fields = line.split('\t').map(str::to_owned);
+        let key = (fields.next()?, fields.next()?, fields.next()?);
+        Some((key, fields.next()?)).filter(|(key, _)| key.0 != KEY)
+    };
+    Ok(Some(text.lines().filter_map(entry).collect()))
 }
 
 /// Leaves word of what the packages came from that were not there `before`.
@@ -46,7 +72,7 @@ pub(in crate::installer) fn note(
     site: &Site,
     host: &Host,
 ) -> Result<(), InstallError> {
-    let (Some(before), Some(mut new)) = (before, installed(site, host)) else {
+    let (Some(before), Some(mut new)) = (before, installed(&prepared.work, site, host)?) else {
         if request.lock.is_some() {
             return Err(InstallError::Lock(LockError::Unknown));
         }
