@@ -4,8 +4,6 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use uuid::Uuid;
-
 use super::verity::VerityError;
 use super::{LUKS_HEADER, LayoutError, PartitionKind, size_text};
 use crate::host::{CommandError, FullDisk, HostError, printable_path};
@@ -85,17 +83,6 @@ pub enum DiskError {
         inodes: u64,
         /// How many there can be.
         limit: u64,
-    },
-    /// A device of this machine has the file system's identifier already.
-    #[error(
-        "the {} file system cannot get its identifier {uuid}: a disk with a copy of this image is \
-         attached to this machine; detach it and build again", kind.short_name()
-    )]
-    IdentifierInUse {
-        /// Which partition.
-        kind: PartitionKind,
-        /// The identifier.
-        uuid: Uuid,
     },
     /// A partition shall be encrypted and nobody said with what.
     #[error("there is no passphrase to encrypt the {} partition with", kind.short_name())]
@@ -219,26 +206,6 @@ pub enum DiskError {
         image: PathBuf,
         /// Where the partition begins.
         offset: u64,
-    },
-    /// No loop device for a file system that only the kernel can fill.
-    #[error(
-        "the kernel fills {name} file systems, through a loop device, and there is none to be had \
-         (in a container, it needs /dev/loop-control and the right to use loop devices)"
-    )]
-    NoLoopDevice {
-        /// The file system.
-        name: &'static str,
-        /// The system's reason.
-        #[source]
-        source: Box<HostError>,
-    },
-    /// The kernel does not know a file system.
-    #[error(
-        "this host's kernel cannot mount {name}, which takes it to fill one; load or install its module"
-    )]
-    NotMountable {
-        /// The file system.
-        name: &'static str,
     },
     /// Files could not be copied.
     #[error(transparent)]

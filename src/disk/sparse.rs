@@ -1,8 +1,7 @@
-//! Holes in an image: giving back what was reserved but never written.
+//! Holes in an image: making them, and copying without filling them.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
@@ -77,72 +76,11 @@ fn copy_data(mut from: &File, mut to: &File, offset: u64, length: u64) -> io::Re
     Ok(())
 }
 
-/// Gives back the disk space of parts of `place` that hold no data: a loop device turns "write
-/// zeros" into space that is taken but reads as a hole.
-pub(super) fn release_unwritten(place: &Place<'_>) -> Result<(), DiskError> {
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .open(place.file)
-        .map_err(DiskError::io("open", place.file))?;
-    punch_holes(&file, place.offset, place.offset.saturating_add(place.size))
-        .map_err(|e| DiskError::io("free unused parts of", place.file)(e.into()))
-}
-
-fn punch_holes(file: impl AsFd, start: u64, end: u64) -> rustix::io::Result<()> {
-    let mut at = start;
-    while at < end {
-        let data = match seek(&file, SeekFrom::Data(at)) {
-            Ok(data) => data.min(end),
-            Err(Errno::NXIO) => end,
-            // A file system that cannot tell has nothing to give back.
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(()),
-            Err(e) => return Err(e),
-        };
-        if data > at {
-            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            match fallocate(&file, flags, at, data - at) {
-                Ok(()) => {}
-                Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
-                Err(e) => return Err(e),
-            }
-        }
-        at = if data < end {
-            seek(&file, SeekFrom::Hole(data))?
-        } else {
-            end
-        };
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
     use super::*;
-
-    #[test]
-    fn what_was_never_written_takes_no_space() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        file.as_file().set_len(8 << 20).unwrap();
-        file.as_file().write_all_at(&[1; 4096], 3 << 20).unwrap();
-        let reserved = fallocate(file.as_file(), FallocateFlags::empty(), 0, 8 << 20).is_ok();
-        let place = Place {
-            file: file.path(),
-            offset: 1 << 20,
-            size: 6 << 20,
-        };
-        release_unwritten(&place).unwrap();
-        let blocks = file.as_file().metadata().unwrap().blocks() * 512;
-        if reserved {
-            // What lies outside of the place keeps its space.
-            assert!(blocks <= (2 << 20) + 8192, "{blocks}");
-        }
-        let mut byte = [0];
-        file.as_file().read_exact_at(&mut byte, 3 << 20).unwrap();
-        assert_eq!(byte, [1]);
-    }
 
     #[test]
     fn cleared_parts_are_zero_and_the_rest_is_not() {

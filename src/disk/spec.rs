@@ -342,7 +342,7 @@ mod tests {
             ),
             (FileSystem::Xfs, true, Size::Minimal, 300, Some(300), false),
             (BTRFS, false, Size::Automatic, 1024, Some(1024), true),
-            (BTRFS, false, Size::Minimal, 109, None, true),
+            (BTRFS, false, Size::Minimal, 29, None, true),
             (SQUASHFS, true, Size::Automatic, 0, None, false),
             (SQUASHFS, true, Size::Fixed(mib(5)), 0, None, false),
         ] {
@@ -379,14 +379,14 @@ mod tests {
         for (file_system, message) in [
             (
                 FileSystem::Xfs,
-                "the root partition has 50M but an xfs file system needs 300M; set RootSize=300M or more",
+                "the root partition has 20M but an xfs file system needs 300M; set RootSize=300M or more",
             ),
             (
                 BTRFS,
-                "the root partition has 50M but a btrfs file system needs 109M; set RootSize=109M or more",
+                "the root partition has 20M but a btrfs file system needs 29M; set RootSize=29M or more",
             ),
         ] {
-            let spec = spec(vec![root(file_system, Size::Fixed(50 << 20), false)]);
+            let spec = spec(vec![root(file_system, Size::Fixed(20 << 20), false)]);
             assert_eq!(spec.preview().unwrap_err().to_string(), message);
         }
     }

@@ -67,7 +67,7 @@ pub use runner::{Host, Runner};
 pub use search::SearchPath;
 pub use size::human_size;
 pub use subvolume::{
-    BtrfsUsage, clear_subvolume_read_only, create_subvolume, is_btrfs, is_read_only_subvolume,
+    clear_subvolume_read_only, create_subvolume, is_btrfs, is_read_only_subvolume,
     set_subvolume_read_only,
 };
 pub use tools::{Advice, advice};

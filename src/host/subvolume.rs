@@ -1,4 +1,4 @@
-//! btrfs subvolumes: making, marking and removing them; and how full a btrfs is.
+//! btrfs subvolumes: making, marking and removing them.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -40,8 +40,6 @@ const READ_ONLY: u64 = 1 << 1;
 const BTRFS: u8 = 0x94;
 const SUBVOL_CREATE: libc::Ioctl =
     nix::request_code_write!(BTRFS, 14, size_of::<VolumeArguments>()) as libc::Ioctl;
-const SPACE_INFO: libc::Ioctl =
-    nix::request_code_readwrite!(BTRFS, 20, 2 * size_of::<u64>()) as libc::Ioctl;
 const SNAP_DESTROY: libc::Ioctl =
     nix::request_code_write!(BTRFS, 15, size_of::<VolumeArguments>()) as libc::Ioctl;
 const GET_FLAGS: libc::Ioctl = nix::request_code_read!(BTRFS, 25, size_of::<u64>()) as libc::Ioctl;
@@ -49,11 +47,6 @@ const SET_FLAGS: libc::Ioctl = nix::request_code_write!(BTRFS, 26, size_of::<u64
 
 /// `BTRFS_SUPER_MAGIC` of `linux/magic.h`.
 const SUPER_MAGIC: i64 = 0x9123_683e;
-/// Types of chunks: `BTRFS_BLOCK_GROUP_DATA`, `_SYSTEM` and `_METADATA`.
-const DATA: u64 = 1;
-const METADATA: u64 = 1 << 2;
-/// The most kinds of chunks that are asked for; there are fewer.
-const SPACES: usize = 32;
 
 /// Whether a directory is on btrfs.
 pub fn is_btrfs(directory: &Path) -> Result<bool, HostError> {
@@ -136,55 +129,6 @@ pub(super) fn make_writable(fd: BorrowedFd<'_>) -> bool {
     match flags(fd) {
         Ok(flags) if flags & READ_ONLY != 0 => set_flags(fd, flags & !READ_ONLY).is_ok(),
         _ => false,
-    }
-}
-
-/// What the files of a btrfs take of it, each in bytes and once, however often it is stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BtrfsUsage {
-    /// Contents of files.
-    pub data: u64,
-    /// Everything else.
-    pub metadata: u64,
-}
-
-/// `btrfs_ioctl_space_args` with its list; each entry is type, size and use.
-#[repr(C)]
-struct SpaceArguments {
-    slots: u64,
-    total: u64,
-    spaces: [[u64; 3]; SPACES],
-}
-
-impl BtrfsUsage {
-    /// Of the file system that holds `path`.
-    pub fn of(path: &Path) -> Result<Self, HostError> {
-        let failed = HostError::path("examine the use of", path);
-        Self::ask(path).map_err(failed)
-    }
-
-    fn ask(path: &Path) -> io::Result<Self> {
-        let directory = File::open(path)?;
-        let mut arguments = SpaceArguments {
-            slots: SPACES as u64,
-            total: 0,
-            spaces: [[0; 3]; SPACES],
-        };
-        // SAFETY: the request fills in at most as many entries as `slots` says, and they are there.
-        let result = unsafe { libc::ioctl(directory.as_raw_fd(), SPACE_INFO, &raw mut arguments) };
-        if result != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let mut usage = Self::default();
-        for [kind, _, used] in arguments.spaces {
-            if kind & DATA != 0 {
-                usage.data += used;
-            } else if kind & METADATA != 0 {
-                // The global reserve, which uses nothing, is metadata too.
-                usage.metadata += used;
-            }
-        }
-        Ok(usage)
     }
 }
 

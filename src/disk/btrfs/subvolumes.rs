@@ -1,7 +1,7 @@
 //! Subvolumes: those within a root file system, and a subvolume of the host as an image of its own.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{XattrFlags, lsetxattr};
 
@@ -30,18 +30,15 @@ pub struct Subvolume<'a> {
     pub latest: Option<u64>,
 }
 
-/// Makes an empty subvolume in `target`, the top of a root file system, for each directory of the
-/// tree that shall be one.
-pub(super) fn create(tree: &Path, target: &Path) -> Result<Vec<PathBuf>, DiskError> {
-    let mut created = Vec::new();
+/// The directories of a tree, the outer ones first, that are subvolumes of a root file system.
+pub(super) fn nested(tree: &Path) -> Result<Vec<&'static str>, DiskError> {
+    let mut nested = Vec::new();
     for path in NESTED {
         if is_directory(tree, path)? {
-            let subvolume = target.join(path);
-            create_subvolume(&subvolume)?;
-            created.push(subvolume);
+            nested.push(path);
         }
     }
-    Ok(created)
+    Ok(nested)
 }
 
 /// Whether `path`, without a symbolic link anywhere on it, is a directory of the tree.
@@ -78,7 +75,9 @@ pub fn make_subvolume(subvolume: &Subvolume<'_>, host: &Host) -> Result<(), Disk
         lsetxattr(target, COMPRESSION, algorithm.name().as_bytes(), flags)
             .map_err(|e| DiskError::io("set the compression of", target)(e.into()))?;
     }
-    create(tree, target)?;
+    for path in nested(tree)? {
+        create_subvolume(&target.join(path))?;
+    }
     let options = CopyOptions {
         share: compress.is_none(),
         ..CopyOptions::faithful(latest)
@@ -107,10 +106,6 @@ mod tests {
         std::os::unix::fs::symlink("data", at("var")).unwrap();
         fs::create_dir(at("home")).unwrap();
         fs::write(at("srv"), "").unwrap();
-        let found: Vec<_> = NESTED
-            .into_iter()
-            .filter(|path| is_directory(tree.path(), path).unwrap())
-            .collect();
-        assert_eq!(found, ["home"]);
+        assert_eq!(nested(tree.path()).unwrap(), ["home"]);
     }
 }

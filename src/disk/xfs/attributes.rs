@@ -1,8 +1,8 @@
 //! Extended attributes: in the inode, or in blocks of their own with a tree of hashes.
 
-use super::Failed;
 use super::blocks::{INFO, Owned};
 use super::format::{BLOCK, Bytes, hash};
+use crate::disk::filling::Failed;
 
 /// Which names an attribute's is among.
 const ROOT: u8 = 2;

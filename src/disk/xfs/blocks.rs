@@ -1,11 +1,11 @@
 //! What blocks of directories and of extended attributes have in common.
 
-use super::Failed;
 use super::extents::Extents;
 use super::format::{BLOCK, Bytes};
 use super::geometry::Geometry;
 use super::output::Output;
 use super::space::Space;
+use crate::disk::filling::Failed;
 
 /// The header of blocks that refer to each other, and what comes after it.
 pub(super) const INFO: usize = 56;

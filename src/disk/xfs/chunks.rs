@@ -1,11 +1,11 @@
 //! Where inodes are.
 
-use super::Failed;
 use super::format::{BLOCK, Bytes, CHUNK, INODE};
 use super::geometry::Geometry;
 use super::inode::{SUM, free};
 use super::output::Output;
 use super::space::Space;
+use crate::disk::filling::Failed;
 
 /// Inodes in a block.
 const IN_BLOCK: u64 = (BLOCK / INODE) as u64;

@@ -3,13 +3,12 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use super::Failed;
 use super::extents::Extents;
 use super::fill::Filling;
 use super::format::BLOCK;
+use crate::disk::filling::{Failed, read_full};
 use crate::host::extents;
 
 /// So many blocks of zeros are a hole: that follows from the content alone, whatever the file system
@@ -101,20 +100,6 @@ fn parts(bytes: &[u8], zeros: &mut usize) -> Vec<Range<usize>> {
     parts.retain(|part| !part.is_empty());
     let in_bytes = |part: Range<usize>| part.start * BLOCK..part.end * BLOCK;
     parts.into_iter().map(in_bytes).collect()
-}
-
-/// Reads until the buffer is full or the file ends; returns how much that was.
-fn read_full(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-    let mut length = 0;
-    while length < buffer.len() {
-        match file.read_at(&mut buffer[length..], at + length as u64) {
-            Ok(0) => break,
-            Ok(n) => length += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(length)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Directories: in the inode, in one block, in several with one block of hashes, or with a tree of them.
 
-use super::Failed;
 use super::blocks::{IN_TREE_BLOCK, INFO, Owned, TREE_HEADER};
 use super::format::{BLOCK, Bytes, hash};
+use crate::disk::filling::Failed;
 
 /// Bytes of the header of a block with entries.
 const HEADER: usize = 64;

@@ -1,10 +1,10 @@
 //! Which blocks belong to which part of a file.
 
-use super::Failed;
 use super::format::{BLOCK, Bytes, NO_BLOCK};
 use super::geometry::Geometry;
 use super::output::Output;
 use super::space::{Run, Space};
+use crate::disk::filling::Failed;
 
 /// Bytes of an extent's record.
 const RECORD: usize = 16;

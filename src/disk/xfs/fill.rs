@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CString, OsStr};
-use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, open, openat, readlinkat};
+use rustix::fs::{Mode, open, readlinkat};
 
 use super::attributes::{self, Attribute};
 use super::blocks::Owned;
@@ -16,19 +15,18 @@ use super::directory::{self, Name};
 use super::extents::Extents;
 use super::format::{BLOCK, Bytes};
 use super::geometry::Geometry;
-use super::inode::{BESIDE_DEVICE, Content, Inode, ROOM, Time};
+use super::groups;
+use super::inode::{BESIDE_DEVICE, Content, Inode, ROOM};
 use super::output::Output;
 use super::space::Space;
-use super::{Failed, groups};
+use crate::disk::file_system::Volume;
+use crate::disk::filling::{self, Failed, MAX_DEPTH, Source, entry_kind};
 use crate::host::Host;
-use crate::tree::TreeError;
 use crate::tree::listing::{DIRECTORY, list, open_child};
 use crate::tree::shown_path;
-use crate::tree::xattrs::{self, Of};
+use crate::tree::xattrs::Of;
 use crate::tree::{Kind, Metadata};
 
-/// Every level keeps a directory open, and 1024 open files is the usual limit of a process.
-const MAX_DEPTH: usize = 900;
 /// Attributes get no more of an inode than this.
 const MOST_ATTRIBUTES: usize = ROOM - 56;
 /// The longest target of a link (`XFS_SYMLINK_MAXLEN`, with a null byte).
@@ -45,10 +43,8 @@ pub(super) struct Filling<'a, 'o> {
     pub chunks: Chunks,
     pub output: Output<'o>,
     /// When everything was last changed in any way.
-    pub now: Time,
-    /// Nothing is said to be newer.
-    pub latest: Option<u64>,
-    pub tree: &'a Path,
+    pub now: filling::Time,
+    pub volume: &'a Volume<'a>,
     pub host: &'a Host,
     /// Inodes of files with several names, by what they are in the tree.
     pub linked: HashMap<(u64, u64), u64>,
@@ -58,18 +54,11 @@ pub(super) struct Filling<'a, 'o> {
     pub expected: u64,
 }
 
-/// Where something of the tree is: for its name in a directory, or the top itself.
-struct Source<'a> {
-    above: &'a OwnedFd,
-    name: &'a OsStr,
-    path: &'a Path,
-}
-
 impl<'o> Filling<'_, 'o> {
     /// Copies the tree, and writes what says where everything is.
     pub fn run(mut self) -> Result<(), Failed> {
         let failed = |e: rustix::io::Errno| self.failed("read the directory", Path::new(""), e);
-        let top = open(self.tree, DIRECTORY, Mode::empty()).map_err(failed)?;
+        let top = open(self.volume.tree, DIRECTORY, Mode::empty()).map_err(failed)?;
         let meta = Metadata::of(&top).map_err(failed)?;
         let root = self.geometry.root;
         self.directory(&top, Path::new(""), &meta, root, root, 0)?;
@@ -92,11 +81,7 @@ impl<'o> Filling<'_, 'o> {
         path: &Path,
         source: rustix::io::Errno,
     ) -> Failed {
-        Failed::Tree(TreeError::io(
-            doing,
-            shown_path(self.tree.join(path)),
-            source,
-        ))
+        self.volume.failed(doing, path, source)
     }
 
     /// Copies a directory and everything beneath it.
@@ -110,10 +95,7 @@ impl<'o> Filling<'_, 'o> {
         depth: usize,
     ) -> Result<(), Failed> {
         if depth == MAX_DEPTH {
-            return Err(Failed::Tree(TreeError::TooDeep {
-                path: shown_path(self.tree.join(path)),
-                limit: MAX_DEPTH,
-            }));
+            return Err(self.volume.too_deep(path));
         }
         let entries = list(fd).map_err(|e| self.failed("read the directory", path, e))?;
         let mut names = Vec::with_capacity(entries.len());
@@ -140,7 +122,7 @@ impl<'o> Filling<'_, 'o> {
             names.push(Name {
                 name: entry.name.as_bytes().to_vec(),
                 inode,
-                kind: kind(&meta),
+                kind: entry_kind(&meta),
             });
         }
         let all = self.attributes(Of::fd(fd), path)?;
@@ -197,15 +179,9 @@ impl<'o> Filling<'_, 'o> {
         if meta.links > 1 {
             self.linked.insert(meta.id, number);
         }
-        let content = match meta.kind {
-            Kind::File => {
-                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let fd = openat(source.above, source.name, flags, Mode::empty())
-                    .map_err(|e| self.failed("read", source.path, e))?;
-                Some(File::from(fd))
-            }
-            _ => None,
-        };
+        let content = source
+            .open(meta)
+            .map_err(|e| self.failed("read", source.path, e))?;
         let of = match &content {
             Some(file) => Of::fd(file),
             None => Of::name(source.above, source.name),
@@ -249,10 +225,7 @@ impl<'o> Filling<'_, 'o> {
     }
 
     fn put(&mut self, number: u64, inode: &Inode) {
-        let latest = self
-            .latest
-            .map(|latest| (i64::try_from(latest).unwrap_or(i64::MAX), 0));
-        let mtime = latest.map_or(inode.meta.mtime, |latest| latest.min(inode.meta.mtime));
+        let mtime = self.volume.mtime(&inode.meta);
         let bytes = inode.bytes(number, mtime, self.now, self.geometry);
         if let Some(place) = self.chunks.get(number) {
             *place = bytes;
@@ -271,14 +244,10 @@ impl<'o> Filling<'_, 'o> {
 
     /// The attributes of a file that XFS can hold.
     fn attributes(&mut self, of: Of<'_>, path: &Path) -> Result<Vec<Attribute>, Failed> {
-        let doing = "read the attributes of";
-        let mut names = xattrs::names(of).map_err(|e| self.failed(doing, path, e))?;
-        names.retain(|name| xattrs::is_general(name));
-        names.sort();
-        let mut all = Vec::with_capacity(names.len());
-        for name in names {
-            let value = xattrs::get(of, &name).map_err(|e| self.failed(doing, path, e))?;
-            let Some(value) = value else { continue };
+        let found = filling::attributes(of);
+        let found = found.map_err(|e| self.failed("read the attributes of", path, e))?;
+        let mut all = Vec::with_capacity(found.len());
+        for (name, value) in found {
             match Attribute::new(name.to_bytes(), value) {
                 Some(attribute) => all.push(attribute),
                 None => *self.refused.entry(name).or_default() += 1,
@@ -371,18 +340,5 @@ impl<'o> Filling<'_, 'o> {
         }
         let (content, blocks) = self.extents(number, &extents, room)?;
         Ok((size, blocks, content))
-    }
-}
-
-/// What directories call a kind of file.
-fn kind(meta: &Metadata) -> u8 {
-    match meta.kind {
-        Kind::File => 1,
-        Kind::Directory => 2,
-        Kind::Device if meta.is_block_device => 4,
-        Kind::Device => 3,
-        Kind::Fifo => 5,
-        Kind::Socket => 6,
-        Kind::Symlink => 7,
     }
 }

@@ -2,12 +2,12 @@
 
 use std::io;
 
-use super::Failed;
 use super::chunks::Chunk;
 use super::format::{BLOCK, Bytes, CHUNK, INODE, NO_AG_BLOCK, SECTOR};
 use super::geometry::Geometry;
 use super::output::Output;
 use super::space::Space;
+use crate::disk::filling::Failed;
 
 /// Bytes of the header of a tree's block.
 const HEADER: usize = 56;

@@ -2,7 +2,8 @@
 
 use super::format::{Bytes, INODE, generation};
 use super::geometry::Geometry;
-use crate::tree::{Kind, Metadata};
+use crate::disk::filling::{Time, mode_bits};
+use crate::tree::Metadata;
 
 /// Bytes before what is the file's own.
 const CORE: usize = 176;
@@ -67,23 +68,11 @@ pub(super) struct Inode {
     pub attributes: Option<(Content, usize)>,
 }
 
-/// Since 1970, in seconds and nanoseconds.
-pub(super) type Time = (i64, u32);
-
 impl Inode {
     /// Its bytes but for the checksum. `now` is when it was last changed in any way.
     pub fn bytes(&self, number: u64, mtime: Time, now: Time, geometry: &Geometry) -> Bytes {
         let mut bytes = free(number, geometry);
-        let kind = match self.meta.kind {
-            Kind::Fifo => 0o010_000,
-            Kind::Device if self.meta.is_block_device => 0o060_000,
-            Kind::Device => 0o020_000,
-            Kind::Directory => 0o040_000,
-            Kind::File => 0o100_000,
-            Kind::Symlink => 0o120_000,
-            Kind::Socket => 0o140_000,
-        };
-        bytes.u16(2, kind | self.meta.mode as u16);
+        bytes.u16(2, (mode_bits(&self.meta) | self.meta.mode) as u16);
         bytes.u8(5, self.data.format());
         bytes.u32(8, self.meta.uid);
         bytes.u32(12, self.meta.gid);

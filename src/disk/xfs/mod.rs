@@ -25,8 +25,6 @@ pub use size::{LEAST, SMALLEST_AUTOMATIC, automatic, needed};
 use self::size::{fits, groups, inode_percent, log_blocks};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use self::chunks::Chunks;
 use self::fill::Filling;
@@ -34,12 +32,12 @@ use self::format::Bytes;
 use self::geometry::Geometry;
 use self::output::Output;
 use self::space::Space;
+use super::DiskError;
 use super::ask::ask;
 use super::file_system::{Place, Volume};
-use super::host_room::failed_writing;
-use super::{DiskError, mounted};
+use super::filling::Failed;
+use super::host_room::{failed_making, failed_writing};
 use crate::host::{Command, Host};
-use crate::tree::TreeError;
 
 /// Bytes in a block.
 const BLOCK: u64 = 4096;
@@ -78,7 +76,7 @@ pub fn make(place: &Place<'_>, volume: &Volume<'_>, host: &Host) -> Result<(), D
     let file = template.as_file();
     file.set_len(place.size)
         .map_err(DiskError::io("set the size of", path))?;
-    let known = ask(Command::new("mkfs.xfs"), host).map_err(|e| mounted::failed(e, volume))?;
+    let known = ask(Command::new("mkfs.xfs"), host).map_err(|e| failed_making(e, volume))?;
     let command = command(place, volume, &known).arg(path);
     host.run(command)
         .map_err(|e| failed_writing(e, path, volume))?;
@@ -87,38 +85,8 @@ pub fn make(place: &Place<'_>, volume: &Volume<'_>, host: &Host) -> Result<(), D
         .write(true)
         .open(place.file)
         .map_err(DiskError::io("open", place.file))?;
-    fill(&geometry, file, &image, place, volume, host).map_err(|failed| match failed {
-        Failed::Cancelled => DiskError::Cancelled,
-        Failed::Tree(error) => error.into(),
-        Failed::Io(error) => DiskError::io("write", place.file)(error),
-        Failed::NoRoom => {
-            let needed = needed(volume.content).max(place.size);
-            DiskError::Full {
-                kind: volume.kind,
-                size: place.size,
-                needed: needed.saturating_add(needed / 20),
-                source: "all of it is taken".into(),
-            }
-        }
-    })
-}
-
-/// Why a file system could not be filled.
-#[derive(Debug)]
-enum Failed {
-    /// It is full.
-    NoRoom,
-    /// The image could not be written.
-    Io(io::Error),
-    /// The tree could not be read.
-    Tree(TreeError),
-    Cancelled,
-}
-
-impl From<io::Error> for Failed {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
+    fill(&geometry, file, &image, place, volume, host)
+        .map_err(|failed| failed.explain(place, volume, needed(volume.content)))
 }
 
 /// Fills the empty file system that is in `template`, in place.
@@ -130,16 +98,7 @@ fn fill(
     volume: &Volume<'_>,
     host: &Host,
 ) -> Result<(), Failed> {
-    let now = match volume.latest {
-        Some(latest) => (i64::try_from(latest).unwrap_or(i64::MAX), 0),
-        None => {
-            let since = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
-            let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-            (seconds, since.subsec_nanos())
-        }
-    };
+    let now = volume.now();
     let mut output = Output::new(image, place.offset);
     // All that is in a new journal, and each group's lists of nothing.
     let (log, _) = geometry.log;
@@ -174,8 +133,7 @@ fn fill(
         chunks: Chunks::new(geometry.root, used, volume.content.inodes),
         output,
         now,
-        latest: volume.latest,
-        tree: volume.tree,
+        volume,
         host,
         linked: HashMap::new(),
         refused: BTreeMap::new(),
