@@ -223,10 +223,10 @@ every_fault! {
     root_faults_every_fault_again: "again",
     root_faults_every_fault_anew: "anew",
     root_faults_every_fault_disk: "disk",
-    root_faults_every_fault_btrfs: "btrfs",
     root_faults_every_fault_luks: "luks",
     root_faults_every_fault_boot: "boot",
     root_faults_every_fault_xfs: "xfs",
+    root_faults_every_fault_btrfs: "btrfs",
     root_faults_every_fault_squashfs: "squashfs",
     root_faults_every_fault_mount: "mount",
 }

@@ -100,7 +100,8 @@ impl FileSystem {
         match self {
             Self::Ext4 => vec!["mkfs.ext4".to_owned()],
             Self::Xfs => vec!["mkfs.xfs".to_owned()],
-            Self::Btrfs(_) => vec!["mkfs.btrfs".to_owned(), "btrfstune".to_owned()],
+            // This program makes it.
+            Self::Btrfs(_) => Vec::new(),
             Self::Squashfs(squashfs) => vec![squashfs.tool()],
             Self::Fat => fat::TOOLS.map(str::to_owned).to_vec(),
         }

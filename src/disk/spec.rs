@@ -342,7 +342,7 @@ mod tests {
             ),
             (FileSystem::Xfs, true, Size::Minimal, 300, Some(300), false),
             (BTRFS, false, Size::Automatic, 1024, Some(1024), true),
-            (BTRFS, false, Size::Minimal, 29, None, true),
+            (BTRFS, false, Size::Minimal, 45, None, true),
             (SQUASHFS, true, Size::Automatic, 0, None, false),
             (SQUASHFS, true, Size::Fixed(mib(5)), 0, None, false),
         ] {
@@ -383,7 +383,7 @@ mod tests {
             ),
             (
                 BTRFS,
-                "the root partition has 20M but a btrfs file system needs 29M; set RootSize=29M or more",
+                "the root partition has 20M but a btrfs file system needs 45M; set RootSize=45M or more",
             ),
         ] {
             let spec = spec(vec![root(file_system, Size::Fixed(20 << 20), false)]);

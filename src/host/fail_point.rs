@@ -27,7 +27,6 @@ pub const POINTS: &[&str] = &[
     "step-begun",
     "command-running",
     "mount-made",
-    "loop-attached",
     "file-created",
     "member-extracted",
     "step-done",

@@ -29,18 +29,6 @@ impl FullDisk {
             room,
         }
     }
-
-    /// Whether it is about this file.
-    #[must_use]
-    pub fn is_of(&self, path: &Path) -> bool {
-        self.path == path
-    }
-
-    /// Whether less than `bytes` was free.
-    #[must_use]
-    pub fn has_less_than(&self, bytes: u64) -> bool {
-        self.room.is_some_and(|room| room.free < bytes)
-    }
 }
 
 impl Room {
@@ -86,6 +74,5 @@ mod tests {
         );
         assert!(text.starts_with(&start), "{text}");
         assert!(text.contains(" are free"), "{text}");
-        assert!(full.has_less_than(u64::MAX) && !full.has_less_than(0));
     }
 }

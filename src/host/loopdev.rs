@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::libc;
 
-use super::{HostError, fail_point};
+use super::HostError;
 
 /// From `linux/loop.h`.
 const LOOP_CLR_FD: libc::Ioctl = 0x4C01;
@@ -109,9 +109,7 @@ impl LoopDevice {
             };
             match configure(&device, &file, backing, options, direct) {
                 Ok(()) => {
-                    let attached = Self { path, device };
-                    fail_point::reach("loop-attached", attached.path.display()).map_err(failed)?;
-                    return Ok(attached);
+                    return Ok(Self { path, device });
                 }
                 Err(e) if e.raw_os_error() == Some(libc::EBUSY) => std::thread::sleep(PAUSE),
                 Err(e) if e.raw_os_error() == Some(libc::EINVAL) && direct != 0 => direct = 0,

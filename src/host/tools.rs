@@ -249,8 +249,8 @@ mod tests {
             "swupd is not installed: this distribution has no package of swupd"
         );
         assert_eq!(
-            text(&["mkfs.btrfs"], None),
-            "mkfs.btrfs is not installed: look for a package named btrfs-progs"
+            text(&["mkfs.xfs"], None),
+            "mkfs.xfs is not installed: look for a package named xfsprogs"
         );
         assert_eq!(text(&["my-tool"], debian), "my-tool is not installed");
         assert!(missing_error_on(&[], debian).is_ok());

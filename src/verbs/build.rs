@@ -12,7 +12,7 @@ use super::timings::{self, Notes};
 use super::{VerbError, exit, passphrase, plan_context, terminal};
 use crate::boot::check_pair;
 use crate::cli::{self, Globals};
-use crate::config::values::{Architecture, Format};
+use crate::config::values::Architecture;
 use crate::config::{self, Config, Context as ConfigContext};
 use crate::disk::Passphrase;
 use crate::engine::events::Shown;
@@ -382,12 +382,11 @@ fn locked(
              network controls this image",
         );
     }
-    if prepared.context.source_date_epoch.is_some() {
-        if let Some(why) = never_the_same(config) {
-            host.report.warn(&format!(
-                "SOURCE_DATE_EPOCH is set, but this image is another one each time: {why}"
-            ));
-        }
+    if prepared.context.source_date_epoch.is_some() && config.encrypt.is_some() {
+        host.report.warn(
+            "SOURCE_DATE_EPOCH is set, but this image is another one each time: keys of encrypted \
+             partitions are random",
+        );
     }
     // A key for ssh is for all builds.
     let keys = [names.ssh_key(), names.ssh_public_key()];
@@ -428,15 +427,6 @@ fn locked(
         }
     }
     Ok(artifacts)
-}
-
-/// Why an image is not the same each time it is built, if it is not.
-fn never_the_same(config: &Config) -> Option<&'static str> {
-    if config.encrypt.is_some() {
-        return Some("keys of encrypted partitions are random");
-    }
-    (config.format == Format::GptBtrfs)
-        .then_some("btrfs is filled by the kernel, which has times and identifiers of its own")
 }
 
 /// Locks the output; where somebody else has it, says so and waits, if that is wanted.

@@ -124,7 +124,7 @@ pub fn go_wrong(scenario: &Scenario, directory: &Path, place: &Place<'_>, fault:
     }
     let mark = directory.join("tmp/paused");
     let wish = format!("{at}:pause={}", mark.display());
-    let mut command = scenario.own_command(directory, scenario.words, Some(&wish));
+    let mut command = Scenario::command(directory, scenario.words, Some(&wish));
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut child = child.expect("the program starts");
     let begun = Instant::now();

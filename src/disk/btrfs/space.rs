@@ -10,9 +10,14 @@ pub(super) const SUPERBLOCKS: [u64; 3] = [64 << 10, 64 << 20, 256 << 30];
 pub(super) const LARGEST: u64 = 1 << 30;
 /// Chunks end at multiples of 1 MiB, where there is room.
 pub(super) const STEP: u64 = 1 << 20;
-/// Nodes are never changed where they are, so that a full file system could not even be emptied: the kernel
-/// keeps so many bytes for that (`btrfs_update_global_block_rsv`), or a little less.
-pub(super) const RESERVE: u64 = 8 << 20;
+/// Bytes that are left free for metadata, at least. Nodes are never changed where they are: the kernel keeps some
+/// 6 MiB of it to empty a full file system with (`btrfs_update_global_block_rsv`), and sets 2 MiB and more
+/// aside for every file that is made.
+pub(super) const fn reserve(copies: u64) -> u64 {
+    // A single copy has what is only read, so that it can just be mounted for writing.
+    if copies > 1 { 16 << 20 } else { 8 << 20 }
+}
+
 /// The most bytes for further metadata in the chunks that there are; the kernel makes more of them.
 const MOST_SPARE: u64 = 256 << 20;
 
@@ -128,11 +133,12 @@ impl Room {
         // Superblocks can be in the way.
         let used = (nodes * NODE) as u64 + 2 * STRIPE;
         let most = self.size.checked_sub(self.from)? / self.copies / STRIPE * STRIPE;
-        let least = used + RESERVE;
+        let reserve = reserve(self.copies);
+        let least = used + reserve;
         if least > most {
             return None;
         }
-        let spare = (used / 2).max(self.size / 20).clamp(RESERVE, MOST_SPARE);
+        let spare = (used / 2).max(self.size / 20).clamp(reserve, MOST_SPARE);
         let wanted = if self.tight { least } else { used + spare };
         let mut left = wanted.next_multiple_of(STEP).min(most);
         let mut chunks = Vec::new();
@@ -258,7 +264,7 @@ mod tests {
         for copies in [1, 2] {
             for tight in [false, true] {
                 for nodes in [10, 1000, 200_000] {
-                    let least = (nodes * NODE) as u64 + RESERVE + 2 * STRIPE;
+                    let least = (nodes * NODE) as u64 + reserve(copies) + 2 * STRIPE;
                     let mut room = Room {
                         from: 100 << 20,
                         size: 0,
@@ -268,7 +274,7 @@ mod tests {
                     room.size = room.from + least.next_multiple_of(STRIPE) * copies;
                     let chunks = room.metadata(nodes).unwrap();
                     let found: usize = chunks.iter().map(|chunk| chunk.nodes().count()).sum();
-                    assert!(found >= nodes + RESERVE as usize / NODE);
+                    assert!(found >= nodes + reserve(copies) as usize / NODE);
                     assert!(chunks.iter().all(|chunk| chunk.disk_end() <= room.size));
                     room.size -= STRIPE;
                     assert_eq!(room.metadata(nodes), None);

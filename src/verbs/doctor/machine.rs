@@ -71,7 +71,7 @@ fn loop_devices(root: bool) -> Feature {
         Err(_) => Feature::fact(
             name,
             false,
-            "none can be attached: gpt_btrfs, shell, boot and diff of disk images take them",
+            "none can be attached: shell, boot and diff of disk images take them",
         ),
     }
 }
