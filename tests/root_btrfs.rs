@@ -47,10 +47,21 @@ fn made(spec: &DiskSpec, tree: &Path, image: &Path) -> Result<PathBuf, DiskError
 
 /// Not a word of warning.
 fn check(file: &Path) {
-    let said = tool(
-        "btrfs",
-        &["check", "--readonly", "--check-data-csum", text(file)],
-    );
+    check_as("original", file);
+}
+
+/// In one of two modes: in that with little memory, release 6.2 finds fault even with what the kernel writes
+/// for files of hundreds of names in one directory.
+fn check_as(mode: &str, file: &Path) {
+    let mode = format!("--mode={mode}");
+    let arguments = [
+        "check",
+        "--readonly",
+        "--check-data-csum",
+        &mode,
+        text(file),
+    ];
+    let said = tool("btrfs", &arguments);
     assert!(said.contains("no error found"), "{said}");
     let words = ["ERROR", "WARNING", "warning", "mismatch", "invalid", "bad "];
     assert!(!words.iter().any(|word| said.contains(word)), "{said}");
@@ -287,11 +298,13 @@ fn root_btrfs_that_is_minimal_can_still_be_used() {
         let file = made(&disk(Size::Minimal, content, None), tree, &image).unwrap();
         check(&file);
         let size = fs::metadata(&file).unwrap().len();
-        assert!(size < content.data_bytes + (32 << 20), "{size}");
+        assert!(size < content.data_bytes + (50 << 20), "{size}");
         mounted(
             &file,
             "rw",
-            "cd \"$1\"; rm -f file-1*; sync; for n in $(seq 600); do echo $n > new-$n; done; sync",
+            "cd \"$1\"; for n in $(seq 600); do mkdir new-$n; done; sync\n\
+             test ! -e file-1 || { rm file-1*; sync; for n in $(seq 600); do echo $n > new-$n/f; done; }\n\
+             sync",
         );
         check(&file);
         // It can be enlarged.
@@ -364,6 +377,7 @@ fn root_btrfs_fits_where_it_is_said_to() {
         let file = made(&spec(needed), tree.path(), &image)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         check(&file);
+        check_as("lowmem", &file);
         let spent = fs::metadata(&file).unwrap().blocks() * 512;
         assert!(
             needed < content.data_bytes * 3 / 2 + spent + (60 << 20),

@@ -118,7 +118,7 @@ impl<'a> Filling<'a> {
         self.data.finish()?;
         self.add_linked()?;
         self.data.files.iter_mut().for_each(Items::sort);
-        self.share()?;
+        self.share();
         self.data.files.iter_mut().for_each(Items::sort);
         self.data.sums.sort();
         Ok(())
@@ -356,7 +356,7 @@ impl<'a> Filling<'a> {
     }
 
     /// Gives files with names in several subvolumes their content in each.
-    fn share(&mut self) -> Result<(), Failed> {
+    fn share(&mut self) {
         for one in &self.linked {
             let Some(content) = one.content else { continue };
             let from = &self.linked[content];
@@ -378,6 +378,5 @@ impl<'a> Filling<'a> {
             }
         }
         self.further.sort_by_key(|(start, _)| *start);
-        Ok(())
     }
 }

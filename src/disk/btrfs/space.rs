@@ -206,7 +206,7 @@ impl DataSpace {
 
     /// Whether a chunk begins here: nothing continues from one into another.
     pub fn is_border(&self, at: u64) -> bool {
-        (at - self.first).is_multiple_of(LARGEST)
+        (at - self.first) % LARGEST == 0
     }
 
     /// The chunks that were begun; the last one only as long as it takes.
