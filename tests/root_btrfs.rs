@@ -195,6 +195,9 @@ fn tree() -> tempfile::TempDir {
         .map(|n| (n.wrapping_mul(n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
         .collect();
     fs::write(at("whole"), &noise).unwrap();
+    // Neither can be compressed, and one of them is too long to be kept with the metadata.
+    fs::write(at("noise-2000"), &noise[..2000]).unwrap();
+    fs::write(at("noise-3000"), &noise[..3000]).unwrap();
     // Half of it can be compressed.
     fs::write(
         at("mixed"),
@@ -427,4 +430,40 @@ fn root_btrfs_does_not_tell_holes_from_zeros() {
         (output, image)
     });
     tool("cmp", &[text(&images[0].1), text(&images[1].1)]);
+}
+
+#[test]
+#[ignore = "long: hundreds of thousands of files"]
+fn root_btrfs_holds_many_files() {
+    let tree = tempfile::tempdir_in("/dev/shm").unwrap();
+    let make = |directory: String, files: u32| {
+        let directory = tree.path().join(directory);
+        fs::create_dir(&directory).unwrap();
+        for n in 0..files {
+            fs::write(
+                directory.join(format!("a-file-of-some-name-{n}")),
+                n.to_string(),
+            )
+            .unwrap();
+        }
+    };
+    make("large".to_owned(), 50_000);
+    (0..150).for_each(|n| make(n.to_string(), 1_000));
+    fs::write(tree.path().join("content"), vec![7; 250 << 20]).unwrap();
+    let output = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let spec = disk(Size::Minimal, count(tree.path()), None);
+    let begun = std::time::Instant::now();
+    let file = made(&spec, tree.path(), &output.path().join("image.raw")).unwrap();
+    println!("made in {:.1?}", begun.elapsed());
+    check(&file);
+    let found = mounted(
+        &file,
+        "ro",
+        "find \"$1\" -type f | wc -l; ls \"$1/large\" | wc -l",
+    );
+    assert_eq!(
+        found.split_whitespace().collect::<Vec<_>>(),
+        ["200001", "50000"]
+    );
+    check(&file);
 }

@@ -49,8 +49,7 @@ impl Filling<'_> {
             owner.offset = at;
             if at == 0 && self.data.may_be_short(length as u64) && length < PIECE {
                 if buffer[..length].iter().any(|byte| *byte != 0) {
-                    self.data.add(owner, &buffer[..length], true)?;
-                    stored += length as u64;
+                    stored = self.data.add_short(owner, &buffer[..length])?;
                 }
                 return Ok((length as u64, stored));
             }
@@ -61,7 +60,7 @@ impl Filling<'_> {
             for part in parts(&buffer[..whole]) {
                 owner.offset = at + part.start as u64;
                 stored += part.len() as u64;
-                self.data.add(owner, &buffer[part], false)?;
+                self.data.add(owner, &buffer[part])?;
             }
             if length < wanted {
                 // It is shorter by now.

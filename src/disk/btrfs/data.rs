@@ -103,8 +103,34 @@ impl<'a> Data<'a> {
         length <= INLINE as u64 || self.compress.is_some() && length < BLOCK as u64
     }
 
-    /// Stores a part of a file, of no more than [`PIECE`] bytes: whole blocks, or a whole short file.
-    pub fn add(&mut self, owner: Owner, bytes: &[u8], is_short: bool) -> Result<(), Failed> {
+    /// Stores a part of a file: whole blocks, of no more than [`PIECE`] bytes together.
+    pub fn add(&mut self, owner: Owner, bytes: &[u8]) -> Result<(), Failed> {
+        self.wait(owner, bytes, false)
+    }
+
+    /// Stores a whole file that may be kept with the metadata; returns how many bytes it counts for.
+    pub fn add_short(&mut self, owner: Owner, bytes: &[u8]) -> Result<u64, Failed> {
+        let length = bytes.len() as u64;
+        if bytes.len() <= INLINE {
+            self.wait(owner, bytes, true)?;
+            return Ok(length);
+        }
+        let piece = Piece {
+            owner,
+            bytes: 0..bytes.len(),
+            is_short: true,
+        };
+        let pack = |algorithm| piece.packed(algorithm, bytes);
+        if let Some(packed) = self.compress.and_then(pack) {
+            self.inline(&piece, &packed, true);
+            return Ok(length);
+        }
+        let block = Record::new().bytes(bytes).whole_blocks();
+        self.wait(owner, &block, false)?;
+        Ok(block.len() as u64)
+    }
+
+    fn wait(&mut self, owner: Owner, bytes: &[u8], is_short: bool) -> Result<(), Failed> {
         let start = self.batch.len();
         self.batch.extend_from_slice(bytes);
         self.pieces.push(Piece {
@@ -147,8 +173,8 @@ impl<'a> Data<'a> {
             match packed {
                 Some(packed) if piece.is_short => self.inline(piece, &packed, true),
                 Some(packed) => self.compressed(piece, packed)?,
-                None if piece.is_short && bytes.len() <= INLINE => self.inline(piece, bytes, false),
-                None => self.plain(piece.owner, Record::new().bytes(bytes).whole_blocks())?,
+                None if piece.is_short => self.inline(piece, bytes, false),
+                None => self.plain(piece.owner, bytes)?,
             }
         }
         self.batch = batch;
@@ -183,8 +209,7 @@ impl<'a> Data<'a> {
     }
 
     /// Puts whole blocks on the disk, as a part of the last extent if they follow it.
-    fn plain(&mut self, mut owner: Owner, bytes: Vec<u8>) -> Result<(), Failed> {
-        let mut bytes = &bytes[..];
+    fn plain(&mut self, mut owner: Owner, mut bytes: &[u8]) -> Result<(), Failed> {
         while !bytes.is_empty() {
             let wanted = bytes.len() as u64;
             let (start, length) = self.space.take(wanted, false).ok_or(Failed::NoRoom)?;
