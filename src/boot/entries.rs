@@ -46,12 +46,18 @@ impl Entry<'_> {
     }
 
     /// Writes kernel and initrd alone.
+    ///
+    /// # Errors
+    /// A kernel or an initrd cannot be copied.
     pub fn install_files(&self, partition: &Path) -> Result<(), BootError> {
         place(self.kernel, &partition.join(&self.linux()[1..]))?;
         place(self.initrd, &partition.join(&self.initrd()[1..]))
     }
 
     /// Writes kernel, initrd and the entry.
+    ///
+    /// # Errors
+    /// As [`Self::install_files`], and that an entry cannot be written.
     pub fn install(&self, partition: &Path) -> Result<(), BootError> {
         self.install_files(partition)?;
         let name = format!("loader/entries/{}-{}.conf", self.token, self.release);

@@ -131,6 +131,9 @@ impl Grub {
     }
 
     /// The code for a disk whose BIOS boot partition begins at `sector`.
+    ///
+    /// # Errors
+    /// GRUB's files are not what they should be.
     pub fn code(&self, sector: u64) -> Result<BootCode, BootError> {
         let odd = |file, what| BootError::GrubFile { file, what };
         let (mut boot, mut core) = (self.boot.clone(), self.core.clone());

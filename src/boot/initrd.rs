@@ -120,6 +120,9 @@ fn has_module(root: &Root, name: &str) -> Result<bool, BootError> {
 
 /// Makes the initrd of `kernel` as the file `output`, with what it holds compressed, and returns the
 /// names of the files in it.
+///
+/// # Errors
+/// What the program that makes it says, or that its files cannot be read or written.
 pub fn make(
     tree: &Path,
     kernel: &Kernel,

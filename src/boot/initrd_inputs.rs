@@ -100,6 +100,9 @@ impl Inputs {
     }
 
     /// The same, with the files that were taken.
+    ///
+    /// # Errors
+    /// A file cannot be read.
     pub fn with_files(
         mut self,
         root: &Root,
@@ -119,6 +122,9 @@ impl Inputs {
     }
 
     /// Whether an initrd made from `self` is what would be made from `now` again.
+    ///
+    /// # Errors
+    /// A file of `self` cannot be read.
     pub fn fit(&self, now: &Self, root: &Root) -> Result<bool, BootError> {
         if self.key != now.key {
             return Ok(false);

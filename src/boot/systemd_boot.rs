@@ -78,6 +78,9 @@ impl Programs {
 
     /// Puts the boot loader where firmware looks for it, and its settings beside it. Returns the
     /// programs, which Secure Boot wants signed.
+    ///
+    /// # Errors
+    /// A file cannot be written.
     pub fn install(&self, esp: &Path) -> Result<Vec<PathBuf>, BootError> {
         let suffix = self.suffix;
         let targets = [

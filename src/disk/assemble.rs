@@ -39,6 +39,10 @@ pub struct Site<'a> {
 ///
 /// Everything that can be checked is checked before the file is created. The partition table is
 /// written last: until then nothing takes the file for a disk. A failure leaves no file.
+///
+/// # Errors
+/// A part that is too small for its files, what a program says, a file that cannot be read or written, a full
+/// disk, or an interruption.
 pub fn assemble(spec: &DiskSpec, site: &Site<'_>, host: &Host) -> Result<Assembled, DiskError> {
     let output = site.output;
     let mut layout = spec.layout()?;

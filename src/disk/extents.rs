@@ -17,6 +17,9 @@ pub struct Extent {
 
 /// The data in `size` bytes from `offset` on, in order, cut to that range. A file system that cannot
 /// tell holes from data reports everything as data.
+///
+/// # Errors
+/// The file cannot be asked.
 pub fn data_extents(file: &File, offset: u64, size: u64) -> io::Result<Vec<Extent>> {
     let end = offset + size;
     let mut extents = Vec::new();

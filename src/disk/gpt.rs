@@ -24,6 +24,9 @@ const SECTOR_BYTES: usize = SECTOR as usize;
 ///
 /// The primary header, without which nothing takes the file for a partitioned disk, is written
 /// last, after everything else has reached the file.
+///
+/// # Errors
+/// The image cannot be written.
 pub fn write(image: &File, layout: &Layout, disk: Uuid) -> io::Result<()> {
     let entries = entries(layout.slots());
     let entries_crc = CRC.checksum(&entries);

@@ -161,6 +161,9 @@ pub struct Layout {
 impl Layout {
     /// Places the partitions in the order of their kinds, each on a multiple of [`ALIGNMENT`] at or
     /// after sector `first_lba`, and leaves room for the backup table after them.
+    ///
+    /// # Errors
+    /// Two partitions of a kind, or sizes and places that no disk can have.
     pub fn new(
         architecture: Architecture,
         requests: &[Request],

@@ -219,6 +219,9 @@ impl DiskSpec {
 
     /// Where everything will lie; a partition whose size is only known once it is made is shown at
     /// the most it can be.
+    ///
+    /// # Errors
+    /// A partition is too small for its files, or the layout does not hold.
     pub fn layout(&self) -> Result<Layout, DiskError> {
         self.lay_out(|partition| match partition.room() {
             Room::Exactly(size) => (size, false),

@@ -18,6 +18,9 @@ const PIECE: u64 = 16 << 20;
 
 /// Copies the partition `slot` of `image` to `target`, which must not exist. Holes stay holes, and
 /// where the file system can share blocks between files, nothing is copied at all.
+///
+/// # Errors
+/// The image cannot be read or the target not written, or an interruption.
 pub fn split(image: &Path, slot: &Slot, target: &Path, host: &Host) -> Result<(), DiskError> {
     let failed = || DiskError::io("write", target);
     let from = File::open(image).map_err(DiskError::io("open", image))?;

@@ -32,6 +32,9 @@ pub const fn page_size(architecture: Architecture) -> u64 {
 }
 
 /// Whether `slot` is large enough for swap space.
+///
+/// # Errors
+/// It has fewer pages than the kernel demands.
 pub fn check(slot: &Slot, architecture: Architecture) -> Result<(), DiskError> {
     let least = LEAST_PAGES * page_size(architecture);
     if slot.size < least {
@@ -42,6 +45,9 @@ pub fn check(slot: &Slot, architecture: Architecture) -> Result<(), DiskError> {
 }
 
 /// Makes the part of `image` that `slot` describes, which must have been checked, swap space.
+///
+/// # Errors
+/// The image cannot be written.
 pub fn write(image: &File, slot: &Slot, architecture: Architecture, uuid: Uuid) -> io::Result<()> {
     let page = page_size(architecture);
     let pages = slot.size / page;

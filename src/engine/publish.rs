@@ -58,6 +58,9 @@ pub struct Staging {
 impl Staging {
     /// Makes the hidden directory in `output`, the output directory, and removes what builds that
     /// were killed left there.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
     pub fn create(
         output: &Path,
         options: PublishOptions,
@@ -80,6 +83,9 @@ impl Staging {
 
     /// Announces the artifact `name` and returns where it has to be made: a path at which nothing
     /// is yet, on the file system of the output directory.
+    ///
+    /// # Errors
+    /// It is no plain file name.
     pub fn add(&mut self, name: impl AsRef<OsStr>) -> Result<PathBuf, EngineError> {
         let name = checked(name.as_ref())?;
         if !self.artifacts.contains(&name) {
@@ -103,6 +109,9 @@ impl Staging {
 
     /// Announces that `name`, an artifact that a former build may have left, goes when this build's
     /// artifacts appear. An artifact of this build is not retired.
+    ///
+    /// # Errors
+    /// It is no plain file name.
     pub fn retire(&mut self, name: impl AsRef<OsStr>) -> Result<(), EngineError> {
         let name = checked(name.as_ref())?;
         if !self.artifacts.contains(&name) && !self.retired.contains(&name) {
@@ -113,6 +122,9 @@ impl Staging {
 
     /// Announces that the artifact `artifact`, a btrfs subvolume, gets the read-only flag as soon as
     /// it is in place: with it, it could not be put there.
+    ///
+    /// # Errors
+    /// It has no plain file name.
     pub fn freeze(&mut self, artifact: &Path) -> Result<(), EngineError> {
         let name = artifact.file_name().unwrap_or(artifact.as_os_str());
         self.frozen.push(checked(name)?);
@@ -121,6 +133,10 @@ impl Staging {
 
     /// Gives all artifacts their names, in the order in which they were announced. When one cannot
     /// have its name, those before it are taken back, and what they replaced stands there again.
+    ///
+    /// # Errors
+    /// An artifact was not made, or cannot be given its name or its owner; or an interruption. The artifacts of before
+    /// are there then.
     pub fn publish(self, host: &Host) -> Result<Vec<Artifact>, EngineError> {
         let root = self.scratch.path().to_owned();
         let (new, old) = (root.join(NEW), root.join(OLD));

@@ -19,6 +19,9 @@ pub struct Workspace {
 impl Workspace {
     /// Makes the workspace in `parent` (the output directory, or WorkspaceDirectory) and removes
     /// what builds that were killed left there.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
     pub fn create(parent: &Path, report: &dyn Report) -> Result<Self, EngineError> {
         let scratch = Scratch::create(parent, WORK, report)?;
         Ok(Self { scratch })
@@ -32,6 +35,9 @@ impl Workspace {
 
     /// A directory in the workspace, mode 0755, made if it is not there: the name is this program's
     /// own (`tree`), never a user's.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
     pub fn directory(&self, name: &str) -> Result<PathBuf, EngineError> {
         let path = self.path().join(name);
         fs::create_dir_all(&path).map_err(EngineError::path("create", &path))?;
@@ -51,6 +57,9 @@ impl Workspace {
     }
 
     /// Removes the workspace now. Dropping does the same but cannot say what went wrong.
+    ///
+    /// # Errors
+    /// Something in it cannot be removed.
     pub fn close(self) -> Result<(), EngineError> {
         self.scratch.remove()
     }

@@ -11,6 +11,9 @@ use rustix::io::Errno;
 /// multiple of `block` and ends at one, or at the file's end; `always` counts as data.
 ///
 /// On a file system that does not know about holes, the whole file is data.
+///
+/// # Errors
+/// The file cannot be asked.
 pub fn of(file: &File, block: u64, always: &[Range<u64>]) -> io::Result<Vec<Range<u64>>> {
     let length = file.metadata()?.len();
     let mut found = always.to_vec();

@@ -67,6 +67,9 @@ impl Lock {
     }
 
     /// As [`Lock::acquire`], but waits for another run to release it, and says so.
+    ///
+    /// # Errors
+    /// The lock file cannot be made, or an interruption.
     pub fn wait(target: &Path, what: &str, host: &Host) -> Result<Self, HostError> {
         let mut told = false;
         loop {

@@ -73,6 +73,9 @@ pub struct LoopDevice {
 
 impl LoopDevice {
     /// Attaches a part of the file `backing` to a free loop device. Needs root and Linux 5.8.
+    ///
+    /// # Errors
+    /// There is no free device, or the file cannot be opened.
     pub fn attach(backing: &Path, options: LoopOptions) -> Result<Self, HostError> {
         let failed = HostError::path::<io::Error>("attach a loop device to", backing);
         let file = OpenOptions::new()

@@ -41,11 +41,17 @@ pub struct Mount {
 impl Mount {
     /// Shows the file or directory `source` at `target` (of the same kind), without what is mounted
     /// below it.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
     pub fn bind(source: &Path, target: &Path) -> Result<Self, HostError> {
         Self::new(Some(source), target, None, MsFlags::MS_BIND, None)
     }
 
     /// As [`Mount::bind`], but nothing can be written through `target`.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
     pub fn bind_read_only(source: &Path, target: &Path) -> Result<Self, HostError> {
         let mount = Self::bind(source, target)?;
         // The kernel ignores the flag when the mount is made: it takes a second call.
@@ -56,6 +62,9 @@ impl Mount {
     }
 
     /// An empty file system in memory. `options` as in `mode=0755,size=50%`, or nothing.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
     pub fn tmpfs(target: &Path, options: &str) -> Result<Self, HostError> {
         // No restrictions: a system may be installed there, whose scripts use its devices.
         let flags = MsFlags::empty();
@@ -65,6 +74,9 @@ impl Mount {
 
     /// Several directories as one. Fails where the kernel has no overlayfs, or where `upper` is on a
     /// file system that cannot be one's upper layer (such as another overlay).
+    ///
+    /// # Errors
+    /// The kernel refuses it.
     pub fn overlay(overlay: &Overlay<'_>, target: &Path) -> Result<Self, HostError> {
         let data = Some(overlay_options(overlay));
         let flags = MsFlags::empty();
@@ -79,6 +91,9 @@ impl Mount {
 
     /// The file system of type `kind` on a block device. `options` are the file system's own,
     /// separated by commas, or nothing.
+    ///
+    /// # Errors
+    /// The kernel refuses it; it may lack the file system.
     pub fn device(
         device: &Path,
         target: &Path,

@@ -30,6 +30,9 @@ const SUBVOLUME_INODE: u64 = 256;
 /// Refuses, wherever it meets it, a directory or file that something is mounted on; what lies
 /// behind a mount is never touched. Read-only directories, the immutable and append-only attributes
 /// and btrfs subvolumes (read-only ones, too) do not stop it.
+///
+/// # Errors
+/// Something cannot be removed, or its place is not what it was.
 pub fn remove(path: &Path) -> Result<(), HostError> {
     let invalid = || HostError::path("remove", path)(io::Error::from(io::ErrorKind::InvalidInput));
     let name = path.file_name().ok_or_else(invalid)?;
@@ -49,6 +52,9 @@ pub fn remove(path: &Path) -> Result<(), HostError> {
 
 /// Removes everything in a directory, as [`remove`] does, but not the directory, which may be a
 /// mount point itself.
+///
+/// # Errors
+/// As [`remove`].
 pub fn remove_contents(directory: &Path) -> Result<(), HostError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let fd = match openat(CWD, directory, flags, Mode::empty()) {

@@ -9,10 +9,16 @@ use super::{Cancel, Command, CommandError, HostError, Output, Report, SearchPath
 /// Starts processes: really, or, in tests, on paper.
 pub trait Runner: Send + Sync {
     /// Runs `command` to its end; a non-zero status is an error.
+    ///
+    /// # Errors
+    /// It cannot be started, ends with another status than 0 or by a signal, or an interruption.
     fn run(&self, command: Command, host: &Host) -> Result<Output, CommandError>;
 
     /// Runs `command` on the user's terminal and returns its exit status, 128 + the signal's number
     /// when a signal ended it.
+    ///
+    /// # Errors
+    /// It cannot be started, or an interruption before that.
     fn interactive(&self, command: Command, host: &Host) -> Result<i32, CommandError>;
 
     /// Where `program` is, if it is installed.
@@ -69,6 +75,9 @@ impl Host {
 
     /// Checks, before work begins, that all these programs are installed. The error names every one
     /// that is not, with the packages of this host's distribution that have them.
+    ///
+    /// # Errors
+    /// Some are missing; all of them are named, with the packages that have them.
     pub fn require(&self, programs: &[&str]) -> Result<(), HostError> {
         let missing: Vec<&str> = programs
             .iter()
@@ -79,6 +88,9 @@ impl Host {
     }
 
     /// Runs a command to its end. A non-zero status is an error that carries the last lines printed.
+    ///
+    /// # Errors
+    /// It cannot be started, ends with another status than 0 or by a signal, or an interruption.
     pub fn run(&self, command: Command) -> Result<Output, CommandError> {
         let command = self.announce(command)?;
         self.runner.run(command, self)
@@ -87,6 +99,9 @@ impl Host {
     /// Runs a command on the user's terminal and returns its exit status, 128 + the signal's number
     /// when a signal ended it. Ctrl-C belongs to the command meanwhile. Its standard files are this
     /// program's, unless the command names files for them.
+    ///
+    /// # Errors
+    /// It cannot be started, or an interruption before that.
     pub fn interactive(&self, command: Command) -> Result<i32, CommandError> {
         let command = self.announce(command)?;
         self.runner.interactive(command, self)

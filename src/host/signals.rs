@@ -29,6 +29,9 @@ static BACKGROUND: AtomicBool = AtomicBool::new(false);
 ///
 /// What the caller chose to ignore stays ignored: SIGHUP under `nohup`, and the terminal's Ctrl-C
 /// in a background job (an explicit `kill -INT` does count).
+///
+/// # Errors
+/// The system refuses a handler.
 pub fn install(cancel: &Cancel) -> io::Result<()> {
     if CANCEL.set(cancel.clone()).is_err() {
         return Ok(());

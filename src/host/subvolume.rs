@@ -49,6 +49,9 @@ const SET_FLAGS: libc::Ioctl = nix::request_code_write!(BTRFS, 26, size_of::<u64
 const SUPER_MAGIC: i64 = 0x9123_683e;
 
 /// Whether a directory is on btrfs.
+///
+/// # Errors
+/// The directory cannot be asked.
 pub fn is_btrfs(directory: &Path) -> Result<bool, HostError> {
     let stat = rustix::fs::statfs(directory).map_err(HostError::path("examine", directory))?;
     // Of another width, and signedness, on other architectures.
@@ -58,6 +61,9 @@ pub fn is_btrfs(directory: &Path) -> Result<bool, HostError> {
 }
 
 /// Makes the empty subvolume `path` in a directory that exists.
+///
+/// # Errors
+/// The kernel refuses it; there may be something of that name.
 pub fn create_subvolume(path: &Path) -> Result<(), HostError> {
     let failed = HostError::path::<io::Error>("create the subvolume", path);
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -76,6 +82,9 @@ pub fn create_subvolume(path: &Path) -> Result<(), HostError> {
 }
 
 /// Sets or clears the read-only flag of the subvolume whose top is `path`.
+///
+/// # Errors
+/// The kernel refuses it; it may be no subvolume.
 pub fn set_subvolume_read_only(path: &Path, on: bool) -> Result<(), HostError> {
     let set = || {
         let top = File::open(path)?;

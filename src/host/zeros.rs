@@ -15,6 +15,9 @@ pub fn is_zero(bytes: &[u8]) -> bool {
 }
 
 /// Calls `work` with pieces of zeros, `count` bytes in all.
+///
+/// # Errors
+/// Those of `work`.
 pub fn in_pieces(mut count: u64, mut work: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     while count > 0 {
         let piece = usize::try_from(count).map_or(ZEROS.len(), |count| count.min(ZEROS.len()));
@@ -27,6 +30,9 @@ pub fn in_pieces(mut count: u64, mut work: impl FnMut(&[u8]) -> io::Result<()>) 
 /// A writer that zeros can be announced to by number.
 pub trait WriteZeros: Write {
     /// Writes `count` zeros.
+    ///
+    /// # Errors
+    /// They cannot be written.
     fn zeros(&mut self, count: u64) -> io::Result<()> {
         in_pieces(count, |piece| self.write_all(piece))
     }

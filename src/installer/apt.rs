@@ -27,6 +27,9 @@ fn merged_directories(architecture: &str) -> &'static [&'static str] {
 }
 
 /// Makes the links of a merged `/usr` in an empty tree, before skeleton files come in.
+///
+/// # Errors
+/// The tree cannot be changed.
 pub fn prepare_merged_usr(request: &Request, root: &Path) -> Result<(), InstallError> {
     if request.apt()?.merged_usr == MergedUsr::Packages {
         return Ok(());
@@ -191,6 +194,9 @@ const TRUSTED: &str = "etc/apt/trusted.gpg.d";
 
 /// Collects the keyrings that repositories may be signed with in one directory for apt: the
 /// distribution's, and those that skeleton files put into the tree.
+///
+/// # Errors
+/// A keyring cannot be copied, or is missing where the tree has no keys of its own.
 pub fn keyrings(request: &Request, site: &Site) -> Result<PathBuf, InstallError> {
     let directory = keyring_directory(site);
     make_directory(&directory)?;

@@ -61,22 +61,37 @@ pub trait Installer: Send + Sync {
 
     /// Makes what must be in an empty tree before skeleton files come in: nothing, where the
     /// distribution's packages bring every directory and link.
+    ///
+    /// # Errors
+    /// The tree cannot be changed.
     fn prepare(&self, _request: &Request, _root: &Path) -> Result<(), InstallError> {
         Ok(())
     }
 
     /// Fills the tree with the requested packages.
+    ///
+    /// # Errors
+    /// What the package manager says, with what to do about it; whatever cannot be verified; or an interruption.
     fn install(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError>;
 
     /// Installs the requested packages into a tree that this installer filled before.
+    ///
+    /// # Errors
+    /// As [`Self::install`].
     fn add(&self, request: &Request, site: &Site, host: &Host) -> Result<(), InstallError>;
 
     /// What decides, besides the request, what is in a tree that this installer fills: versions of
     /// programs, configuration of the host that they heed. Pairs of what it is and its value.
+    ///
+    /// # Errors
+    /// A program cannot be asked for its version.
     fn identity(&self, host: &Host) -> Result<Vec<(String, String)>, InstallError>;
 
     /// The command lines by which [`Installer::install`] (or [`Installer::add`], when `filled`) has
     /// packages chosen and installed, as far as the request decides them. Runs nothing.
+    ///
+    /// # Errors
+    /// The command lines cannot be known before the packages are.
     fn commands(
         &self,
         request: &Request,
@@ -87,6 +102,9 @@ pub trait Installer: Send + Sync {
     /// The requested packages that no repository has; nothing where this package manager cannot be asked
     /// without a tree that it filled. `site` is a tree with keys of
     /// the project at most, of which nothing is kept.
+    ///
+    /// # Errors
+    /// The repositories cannot be read.
     fn unknown(
         &self,
         _request: &Request,
@@ -102,6 +120,9 @@ pub trait Installer: Send + Sync {
     }
 
     /// Takes packages out of a tree that this installer filled.
+    ///
+    /// # Errors
+    /// What the package manager says, or an interruption.
     fn remove(&self, packages: &[String], site: &Site, host: &Host) -> Result<(), InstallError>;
 }
 

@@ -34,6 +34,9 @@ struct Built {
 impl Changelog {
     /// Reads the change logs that the packages of `manifest` have in `tree`. Must happen before
     /// documentation is cleaned away.
+    ///
+    /// # Errors
+    /// The package database cannot be read.
     pub fn read(manifest: &Manifest, tree: &Path, host: &Host) -> Result<Self, OutputError> {
         let is_rpm = |package: &Package| package.kind == PackageType::Rpm;
         let mut from_rpm = if manifest.packages().iter().any(is_rpm) {
@@ -71,6 +74,9 @@ impl Changelog {
     }
 
     /// Writes it as text.
+    ///
+    /// # Errors
+    /// It cannot be written.
     pub fn write(&self, mut to: impl Write) -> io::Result<()> {
         let Subject {
             name,

@@ -82,12 +82,18 @@ enum Inner<W: Write> {
 
 impl<W: Write> Compressor<W> {
     /// A compressor that writes to `inner`, at the format's default level, on all processors.
+    ///
+    /// # Errors
+    /// The compressor cannot be set up.
     pub fn new(inner: W, compression: Compression) -> io::Result<Self> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Self::with(inner, compression, compression.default_level(), threads)
     }
 
     /// A compressor at `level` (lowered to the highest there is) with up to `threads` threads.
+    ///
+    /// # Errors
+    /// The compressor cannot be set up.
     pub fn with(
         inner: W,
         compression: Compression,
@@ -110,6 +116,9 @@ impl<W: Write> Compressor<W> {
     }
 
     /// Writes the end of the stream and returns what it was written to.
+    ///
+    /// # Errors
+    /// What is left cannot be written.
     pub fn finish(self) -> io::Result<W> {
         match self.0 {
             Inner::Xz(writer) => writer.finish(),
@@ -149,6 +158,9 @@ impl<W: Write> WriteZeros for Compressor<W> {
 
 /// Moves everything from `from` to `to`, reporting how much of `total` is done and stopping when the
 /// build is cancelled.
+///
+/// # Errors
+/// Something cannot be read or written, or an interruption.
 pub fn pump(from: &mut impl Read, to: &mut impl Write, total: u64, host: &Host) -> io::Result<u64> {
     let mut buffer = vec![0; 256 << 10];
     let mut done = 0;

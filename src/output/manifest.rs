@@ -105,11 +105,17 @@ impl Manifest {
 
     /// A manifest of the packages that the databases in `tree` say are installed; none where there
     /// is no database. Must be read before package databases are cleaned away.
+    ///
+    /// # Errors
+    /// The package database cannot be read.
     pub fn read(config: Subject, tree: &Path, host: &Host) -> Result<Self, OutputError> {
         Self::with_rpm(config, rpm::installed(tree, host)?, tree)
     }
 
     /// As [`Manifest::read`], of a tree in which nothing may be written.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
     pub fn read_untouched(config: Subject, tree: &Path, host: &Host) -> Result<Self, OutputError> {
         Self::with_rpm(config, rpm::installed_by_copy(tree, host)?, tree)
     }
@@ -174,6 +180,9 @@ impl Manifest {
 
     /// Writes a line for each package: its name, a blank, its version, and its architecture behind
     /// another one.
+    ///
+    /// # Errors
+    /// It cannot be written.
     pub fn write_lines(&self, mut to: impl Write) -> io::Result<()> {
         for package in &self.packages {
             let Package {
@@ -188,6 +197,9 @@ impl Manifest {
     }
 
     /// Writes the manifest as JSON: two spaces deep, a newline at the end.
+    ///
+    /// # Errors
+    /// It cannot be written.
     pub fn write(&self, mut to: impl Write) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut to, self)?;
         to.write_all(b"\n")

@@ -8,6 +8,9 @@ use crate::host::{Command, CommandError, FullDisk, Host};
 
 /// Converts the raw image `from` into `to`, which must not exist yet. Holes, and blocks of nothing but
 /// zeros, are left out. A failure leaves no `to`.
+///
+/// # Errors
+/// What qemu-img says.
 pub fn convert(from: &Path, to: &Path, host: &Host) -> Result<(), OutputError> {
     let command = Command::new("qemu-img")
         .args(["convert", "-f", "raw", "-O", "qcow2", "--"])

@@ -55,6 +55,9 @@ enum Piece {
 
 /// Reads `image` and makes of it what is wanted. The image stays; a failure leaves no compressed file.
 /// Progress counts the bytes of the image.
+///
+/// # Errors
+/// The image cannot be read, what is made of it not be written, or an interruption.
 pub fn read_image(image: &Path, wanted: Wanted<'_>, host: &Host) -> Result<Made, OutputError> {
     let source = File::open(image).map_err(OutputError::io("open", image))?;
     let always = wanted.map.unwrap_or_default();

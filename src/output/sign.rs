@@ -67,6 +67,9 @@ impl Signer {
 
     /// Finds out before any work whether signing will succeed, by signing nothing. A passphrase is
     /// asked for now, and gpg's agent remembers it.
+    ///
+    /// # Errors
+    /// There is no such key, or gpg cannot use it.
     pub fn check(&self, host: &Host) -> Result<(), OutputError> {
         // gpg would make the directory.
         if !self.home.is_dir() {
@@ -76,6 +79,9 @@ impl Signer {
     }
 
     /// The signature of `file`, binary and detached.
+    ///
+    /// # Errors
+    /// What gpg says.
     pub fn sign(&self, file: File, host: &Host) -> Result<Vec<u8>, OutputError> {
         self.run(Stdin::File(file), host)
     }

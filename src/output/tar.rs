@@ -31,6 +31,9 @@ pub struct Options {
 /// Kept are owners by number, modes, hard links, holes (without [`Options::latest`]), devices, FIFOs
 /// and all extended attributes, ACLs among them. Sockets are left out, and so is what is mounted on
 /// the tree.
+///
+/// # Errors
+/// What tar says, that the archive cannot be written, or an interruption.
 pub fn pack(
     tree: &Path,
     output: &Path,

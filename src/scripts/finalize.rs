@@ -6,6 +6,9 @@ use super::{Script, ScriptError, failed};
 use crate::host::{Command, Host};
 
 /// Runs the script in `directory`, the project's, with the host's files and programs at hand.
+///
+/// # Errors
+/// The script cannot be started or fails; its last lines are told.
 pub fn finalize(
     script: &Script,
     root: &Path,

@@ -52,6 +52,9 @@ macro_rules! keywords {
             }
 
             /// Finds the variant that a word names.
+            ///
+            /// # Errors
+            /// It is none of the words; the nearest one is named.
             pub fn from_word(text: &str) -> Result<Self, $crate::config::values::BadValue> {
                 $crate::config::values::keyword::choose(
                     text,

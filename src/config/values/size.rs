@@ -30,6 +30,9 @@ impl Size {
     }
 
     /// Reads `500M`, `1.5G`, `1073741824`; rounds up to 4096 bytes.
+    ///
+    /// # Errors
+    /// It is no number with a unit, or too large.
     pub fn from_text(text: &str) -> Result<Self, BadValue> {
         let bad = || BadValue::expected("a size such as 512M, 1.5G or 1073741824");
         let end = text

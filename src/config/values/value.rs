@@ -51,9 +51,15 @@ pub trait Value: Clone + PartialEq + std::fmt::Debug {
     fn metavar() -> String;
 
     /// Reads a text without white space around it; empty only with [`Value::EMPTY_IS_VALUE`].
+    ///
+    /// # Errors
+    /// What is wrong with the text, and what would be right.
     fn parse(text: &str, place: Place, context: &Context) -> Result<Self, BadValue>;
 
     /// Reads a text where no value is possible too.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
     fn parse_optional(
         text: &str,
         place: Place,

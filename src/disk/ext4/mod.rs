@@ -32,6 +32,9 @@ const PREZEROED: &str = "assume_storage_prezeroed=1";
 pub const LEAST: u64 = 1 << 20;
 
 /// Whether `size` bytes can hold the volume, as far as that can be known before it is filled.
+///
+/// # Errors
+/// [`DiskError::TooSmall`], with the size that would do.
 pub fn check(size: u64, volume: &Volume<'_>) -> Result<Geometry, DiskError> {
     let (kind, content) = (volume.kind, volume.content);
     if let Some(geometry) = fit(size, content, volume.read_only) {
@@ -54,6 +57,9 @@ pub fn check(size: u64, volume: &Volume<'_>) -> Result<Geometry, DiskError> {
 /// The tree must have nothing mounted on it: the program enters mounts.
 /// Preserved are contents, holes, modes, owners, extended attributes and ACLs, hard links, devices,
 /// FIFOs, sockets, and modification times in whole seconds.
+///
+/// # Errors
+/// What mke2fs says, that the file system or the host's disk is full, or an interruption.
 pub fn make(place: &Place<'_>, volume: &Volume<'_>, host: &Host) -> Result<(), DiskError> {
     let geometry = check(place.size, volume)?;
     let root = root_directory(volume.tree, volume.latest)?;

@@ -24,6 +24,9 @@ const LABEL: usize = 11;
 const EARLIEST: u64 = 315_532_800;
 
 /// Whether `size` bytes can hold the volume.
+///
+/// # Errors
+/// [`DiskError::TooSmall`], with the size that would do.
 pub fn check(size: u64, volume: &Volume<'_>) -> Result<(), DiskError> {
     if fits(size, volume.content) {
         return Ok(());
@@ -40,6 +43,9 @@ pub fn check(size: u64, volume: &Volume<'_>) -> Result<(), DiskError> {
 ///
 /// It is made in a file of its own first: mtools would otherwise have to be trusted to stay within
 /// the partition.
+///
+/// # Errors
+/// What mkfs.fat or mcopy says, that the image cannot be written, or an interruption.
 pub fn make(place: &Place<'_>, volume: &Volume<'_>, host: &Host) -> Result<(), DiskError> {
     let part = volume
         .scratch

@@ -52,6 +52,9 @@ const FEATURES: [(&str, &str, u8); 5] = [
 ];
 
 /// Whether `size` bytes can hold the volume, as far as that can be known before it is filled.
+///
+/// # Errors
+/// [`DiskError::TooSmall`], with the size that would do.
 pub fn check(size: u64, volume: &Volume<'_>) -> Result<(), DiskError> {
     if fits(size, volume.content) {
         return Ok(());
@@ -67,6 +70,9 @@ pub fn check(size: u64, volume: &Volume<'_>) -> Result<(), DiskError> {
 ///
 /// Preserved are contents, modes, owners, extended attributes and ACLs, hard links, devices, FIFOs,
 /// sockets, and modification times. Long runs of zeros become holes.
+///
+/// # Errors
+/// What mkfs.xfs says, a tree that cannot be read, a full file system or host, or an interruption.
 pub fn make(place: &Place<'_>, volume: &Volume<'_>, host: &Host) -> Result<(), DiskError> {
     let template = tempfile::Builder::new()
         .prefix("xfs-")
