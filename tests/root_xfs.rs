@@ -257,6 +257,24 @@ fn root_xfs_does_not_tell_holes_from_zeros() {
     tool("cmp", &[text(&images[0].1), text(&images[1].1)]);
 }
 
+/// What is counted of a tree has room, however its data lies among holes.
+#[test]
+fn root_xfs_of_files_with_many_holes_is_large_enough() {
+    use std::os::unix::fs::FileExt as _;
+    const PAIR: u64 = 2 * 4096;
+    const PAIRS: u64 = (300 << 20) / PAIR;
+    let tree = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let file = File::create(tree.path().join("sparse")).unwrap();
+    for pair in 0..PAIRS {
+        file.write_all_at(&[1; 4096], pair * PAIR).unwrap();
+    }
+    file.sync_all().unwrap();
+    let output = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let file = made(tree.path(), &output.path().join("image.raw"), Size::Minimal);
+    assert!(fs::metadata(&file).unwrap().len() == 300 << 20);
+    tool("xfs_repair", &["-n", text(&file)]);
+}
+
 #[test]
 fn root_xfs_that_is_full_to_the_last_groups_can_still_be_used() {
     let tree = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();

@@ -4,6 +4,7 @@
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -13,6 +14,7 @@ use rustix::fs::{Mode, OFlags, openat};
 
 use super::DiskError;
 use super::file_system::{Place, Volume};
+use crate::host::zeros::is_zero;
 use crate::tree::xattrs::{self, Of};
 use crate::tree::{Kind, Metadata, TreeError, shown_path};
 
@@ -151,6 +153,21 @@ pub(super) fn read_full(file: &File, buffer: &mut [u8], at: u64) -> io::Result<u
     Ok(length)
 }
 
+/// The parts of whole blocks of a file that are not zeros. A block of zeros is a hole: that follows from the content
+/// alone, whatever the file system below the tree thinks of it, and never takes more than the tree did.
+pub(super) fn not_zero(bytes: &[u8], block: usize) -> Vec<Range<usize>> {
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    for (number, content) in bytes.chunks(block).enumerate() {
+        let at = number * block;
+        match parts.last_mut() {
+            _ if is_zero(content) => {}
+            Some(last) if last.end == at => last.end = at + content.len(),
+            _ => parts.push(at..at + content.len()),
+        }
+    }
+    parts
+}
+
 /// The bits of a kind of file in its mode, as all systems have them.
 pub(super) fn mode_bits(meta: &Metadata) -> u32 {
     match meta.kind {
@@ -174,5 +191,29 @@ pub(super) fn entry_kind(meta: &Metadata) -> u8 {
         Kind::Fifo => 5,
         Kind::Socket => 6,
         Kind::Symlink => 7,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_of_zeros_are_left_out() {
+        const BLOCK: usize = 4096;
+        for (blocks, expected) in [
+            ("", vec![]),
+            ("000", vec![]),
+            ("0110", vec![(1, 3)]),
+            ("1001", vec![(0, 1), (3, 4)]),
+            ("11", vec![(0, 2)]),
+        ] {
+            let bytes: Vec<u8> = blocks.bytes().flat_map(|b| [b - b'0'; BLOCK]).collect();
+            let found: Vec<_> = not_zero(&bytes, BLOCK)
+                .into_iter()
+                .map(|part| (part.start / BLOCK, part.end / BLOCK))
+                .collect();
+            assert_eq!(found, expected, "{blocks}");
+        }
     }
 }

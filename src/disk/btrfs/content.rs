@@ -1,20 +1,15 @@
 //! Reads what is in a file.
 
 use std::fs::File;
-use std::ops::Range;
 use std::path::Path;
 
 use super::compress::PIECE;
 use super::data::Owner;
 use super::fill::Filling;
 use super::format::BLOCK;
-use crate::disk::filling::{Failed, read_full};
+use crate::disk::filling::{Failed, not_zero, read_full};
 use crate::host::extents;
 use crate::tree::Metadata;
-
-/// A block of zeros is a hole: that follows from the content alone, whatever the file system below the tree
-/// thinks of it, and never takes more than the tree did.
-const ZEROS: [u8; BLOCK] = [0; BLOCK];
 
 impl Filling<'_> {
     /// Copies what is in a file but for blocks of zeros; returns its length, and how many bytes of it there
@@ -57,7 +52,7 @@ impl Filling<'_> {
             buffer.resize(whole.max(buffer.len()), 0);
             buffer[length..whole].fill(0);
             whole = whole.min(buffer.len());
-            for part in parts(&buffer[..whole]) {
+            for part in not_zero(&buffer[..whole], BLOCK) {
                 owner.offset = at + part.start as u64;
                 stored += part.len() as u64;
                 self.data.add(owner, &buffer[part])?;
@@ -68,42 +63,5 @@ impl Filling<'_> {
             }
         }
         Ok((meta.size, stored))
-    }
-}
-
-/// The parts of whole blocks that are no zeros.
-fn parts(bytes: &[u8]) -> Vec<Range<usize>> {
-    let mut parts: Vec<Range<usize>> = Vec::new();
-    for (number, block) in bytes.chunks(BLOCK).enumerate() {
-        let at = number * BLOCK;
-        match parts.last_mut() {
-            _ if block == ZEROS => {}
-            Some(last) if last.end == at => last.end = at + BLOCK,
-            _ => parts.push(at..at + BLOCK),
-        }
-    }
-    parts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn zeros_are_no_parts() {
-        for (blocks, expected) in [
-            ("", vec![]),
-            ("000", vec![]),
-            ("0110", vec![(1, 3)]),
-            ("1001", vec![(0, 1), (3, 4)]),
-            ("11", vec![(0, 2)]),
-        ] {
-            let bytes: Vec<u8> = blocks.bytes().flat_map(|b| [b - b'0'; BLOCK]).collect();
-            let found: Vec<_> = parts(&bytes)
-                .into_iter()
-                .map(|part| (part.start / BLOCK, part.end / BLOCK))
-                .collect();
-            assert_eq!(found, expected, "{blocks}");
-        }
     }
 }

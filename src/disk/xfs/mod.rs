@@ -69,7 +69,7 @@ pub fn check(size: u64, volume: &Volume<'_>) -> Result<(), DiskError> {
 /// Makes a file system in `place` with the files of the volume's tree.
 ///
 /// Preserved are contents, modes, owners, extended attributes and ACLs, hard links, devices, FIFOs,
-/// sockets, and modification times. Long runs of zeros become holes.
+/// sockets, and modification times. Blocks of zeros become holes.
 ///
 /// # Errors
 /// What mkfs.xfs says, a tree that cannot be read, a full file system or host, or an interruption.
