@@ -121,6 +121,9 @@ fn get_ready(scenarios: &'static [Scenario]) -> Vec<Ready> {
     })
 }
 
+/// Places that no build comes by, but verbs that look into images (`root_verbs_end`).
+const OF_VERBS: [&str; 1] = ["loop-attached"];
+
 /// Every place once, with faults that take turns: those with most to lose more often.
 #[test]
 fn root_faults_at_every_place() {
@@ -132,7 +135,7 @@ fn root_faults_at_every_place() {
         .collect();
     let never: Vec<_> = POINTS
         .iter()
-        .filter(|name| !reached.contains(**name))
+        .filter(|name| !reached.contains(**name) && !OF_VERBS.contains(name))
         .collect();
     assert!(never.is_empty(), "no scenario comes by {never:?}");
 

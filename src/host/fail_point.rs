@@ -27,6 +27,7 @@ pub const POINTS: &[&str] = &[
     "step-begun",
     "command-running",
     "mount-made",
+    "loop-attached",
     "file-created",
     "member-extracted",
     "step-done",

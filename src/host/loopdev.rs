@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::libc;
 
-use super::HostError;
+use super::{HostError, fail_point};
 
 /// From `linux/loop.h`.
 const LOOP_CLR_FD: libc::Ioctl = 0x4C01;
@@ -112,7 +112,9 @@ impl LoopDevice {
             };
             match configure(&device, &file, backing, options, direct) {
                 Ok(()) => {
-                    return Ok(Self { path, device });
+                    let attached = Self { path, device };
+                    fail_point::reach("loop-attached", attached.path.display()).map_err(failed)?;
+                    return Ok(attached);
                 }
                 Err(e) if e.raw_os_error() == Some(libc::EBUSY) => std::thread::sleep(PAUSE),
                 Err(e) if e.raw_os_error() == Some(libc::EINVAL) && direct != 0 => direct = 0,
