@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod apt;
+mod locks;
 mod signing;
 mod support;
 
@@ -12,7 +13,8 @@ use std::path::Path;
 
 use apt::Repository;
 use apt::server::Server;
-use support::{Project, Run, finish, root};
+use locks::{artifact, build, copy_lock};
+use support::{Project, root};
 
 /// A repository with `a` and `b`, each of version 1.0, and where it is served.
 fn served() -> (Repository, Server) {
@@ -35,21 +37,6 @@ fn project(repository: &Repository, server: &Server, cache: &Path, packages: &st
         text.replace("Format=directory\nOutput=image\n", "Format=tar\nXZ=no\n"),
     );
     project
-}
-
-fn build(project: &Project, flags: &[&str]) -> Run {
-    let mut command = project.command(flags);
-    command.env("SOURCE_DATE_EPOCH", "1700000000");
-    finish(command)
-}
-
-fn artifact(project: &Project, name: &str) -> Vec<u8> {
-    fs::read(project.path().join(name)).unwrap()
-}
-
-/// Gives a project the lock of another.
-fn copy_lock(from: &Project, to: &Project) {
-    to.file("mkosi.lock", artifact(from, "mkosi.lock"));
 }
 
 #[test]

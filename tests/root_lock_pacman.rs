@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod locks;
 mod pacman;
 mod signing;
 mod support;
@@ -11,9 +12,10 @@ use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use locks::{artifact, build, copy_lock};
 use pacman::{Package, Repository, add_base, keyring};
 use signing::Key;
-use support::{Project, Run, finish, root};
+use support::{Project, root};
 
 /// A repository with the base system, and the key that signs it.
 struct World {
@@ -68,20 +70,6 @@ impl World {
     }
 }
 
-fn build(project: &Project, flags: &[&str]) -> Run {
-    let mut command = project.command(flags);
-    command.env("SOURCE_DATE_EPOCH", "1700000000");
-    finish(command)
-}
-
-fn artifact(project: &Project, name: &str) -> Vec<u8> {
-    fs::read(project.path().join(name)).unwrap()
-}
-
-fn copy_lock(from: &Project, to: &Project) {
-    to.file("mkosi.lock", artifact(from, "mkosi.lock"));
-}
-
 /// Sizes, modes and names in the tar, without the databases of repositories.
 fn members(project: &Project) -> Vec<String> {
     let tar = project.path().join("image.tar");
@@ -117,13 +105,7 @@ fn root_lock_pacman_follows_when_the_mirror_moves_on() {
     let cache = tempfile::tempdir().unwrap();
     let first = world.project(cache.path(), "hello");
     build(&first, &["--update-lock"]).succeeds();
-    let lock: serde_json::Value = serde_json::from_slice(&artifact(&first, "mkosi.lock")).unwrap();
-    let names: Vec<&str> = lock["packages"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| one["name"].as_str().unwrap())
-        .collect();
+    let (lock, names) = locks::lock(&first);
     assert_eq!(names, ["base", "bash", "busybox", "filesystem", "hello"]);
     let hello = &lock["packages"][4];
     let sum = |path: &Path| {

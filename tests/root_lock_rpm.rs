@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod locks;
 mod support;
 
 #[path = "apt/server.rs"]
@@ -12,8 +13,9 @@ mod server;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use locks::{artifact, build, copy_lock};
 use server::Server;
-use support::{Project, Run, finish, made_once, root, tool};
+use support::{Project, made_once, root, tool};
 
 /// A distribution of each package manager, where its mirrors have packages and updates, and what it calls
 /// the key that signs them.
@@ -131,26 +133,11 @@ fn repositories() -> PathBuf {
     })
 }
 
-fn build(project: &Project, flags: &[&str]) -> Run {
-    let mut command = project.command(flags);
-    command.env("SOURCE_DATE_EPOCH", "1700000000");
-    finish(command)
-}
-
-fn artifact(project: &Project, name: &str) -> Vec<u8> {
-    fs::read(project.path().join(name)).unwrap()
-}
-
 #[track_caller]
 fn assert_same(one: &Project, other: &Project) {
     for name in ["image.tar", "image.manifest"] {
         assert!(artifact(one, name) == artifact(other, name), "{name}");
     }
-}
-
-/// Gives a project the lock of another.
-fn copy_lock(from: &Project, to: &Project) {
-    to.file("mkosi.lock", artifact(from, "mkosi.lock"));
 }
 
 /// The package `libhello` 1 in a package cache.
@@ -169,13 +156,7 @@ fn follows_when_the_mirror_moves_on(kind: &'static Kind) {
     let cache = tempfile::tempdir().unwrap();
     let first = mirror.project(&server.address, cache.path(), "hello");
     build(&first, &["--update-lock"]).succeeds();
-    let lock: serde_json::Value = serde_json::from_slice(&artifact(&first, "mkosi.lock")).unwrap();
-    let names: Vec<&str> = lock["packages"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| one["name"].as_str().unwrap())
-        .collect();
+    let (lock, names) = locks::lock(&first);
     assert_eq!(names, ["bash", "filesystem", "hello", "libhello"]);
     let of = |number: usize, what: &str| lock["packages"][number][what].clone();
     assert_eq!(of(3, "version"), "1-1");

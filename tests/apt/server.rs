@@ -31,6 +31,17 @@ pub struct Fault {
     pub times: usize,
 }
 
+/// A request that waits for its answer.
+struct Asked<'a> {
+    path: &'a str,
+    /// The first byte.
+    from: usize,
+    /// The time of the copy that the client has.
+    since: Option<&'a str>,
+    /// The content itself is not asked for.
+    is_head: bool,
+}
+
 struct Shared {
     root: PathBuf,
     requests: Mutex<Vec<Request>>,
@@ -125,7 +136,13 @@ impl Shared {
                     .parse()
                     .ok()
             });
-            if !self.answer(stream, path, from.unwrap_or(0), field("If-Modified-Since"))? {
+            let asked = Asked {
+                path,
+                from: from.unwrap_or(0),
+                since: field("If-Modified-Since"),
+                is_head: first.starts_with("HEAD "),
+            };
+            if !self.answer(stream, &asked)? {
                 return Ok(());
             }
         }
@@ -133,17 +150,15 @@ impl Shared {
     }
 
     /// Answers; whether the connection goes on.
-    fn answer(
-        &self,
-        mut stream: &TcpStream,
-        asked: &str,
-        from: usize,
-        since: Option<&str>,
-    ) -> io::Result<bool> {
+    fn answer(&self, mut stream: &TcpStream, asked: &Asked<'_>) -> io::Result<bool> {
         let begun = Instant::now();
-        let path = asked.strip_prefix("http://").map_or(asked, |rest| {
-            rest.find('/').map_or("/", |slash| &rest[slash..])
-        });
+        let &Asked { from, since, .. } = asked;
+        let path = asked
+            .path
+            .strip_prefix("http://")
+            .map_or(asked.path, |rest| {
+                rest.find('/').map_or("/", |slash| &rest[slash..])
+            });
         let file = self.root.join(path.trim_start_matches('/'));
         let fault = self.fault(path);
         let (status, content, time) = match (&fault, fs::read(&file)) {
@@ -178,13 +193,18 @@ impl Shared {
             ));
         }
         stream.write_all(format!("{head}\r\n").as_bytes())?;
-        let body = &content[start..];
+        // What comes after a head that was asked for alone would be taken for the next answer.
+        let body = if asked.is_head {
+            &[]
+        } else {
+            &content[start..]
+        };
         let cut = fault
             .and_then(|fault| fault.after)
             .map(|n| n.min(body.len()));
         let sent = stream.write_all(&body[..cut.unwrap_or(body.len())]);
         self.requests.lock().expect("a lock").push(Request {
-            path: asked.to_owned(),
+            path: asked.path.to_owned(),
             from: start,
             status,
             begun,

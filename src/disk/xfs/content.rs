@@ -45,7 +45,8 @@ impl Filling<'_, '_> {
 
     fn unread(&self, path: &Path, error: &io::Error) -> Failed {
         let errno = rustix::io::Errno::from_io_error(error);
-        self.failed("read", path, errno.unwrap_or(rustix::io::Errno::IO))
+        self.volume
+            .failed("read", path, errno.unwrap_or(rustix::io::Errno::IO))
     }
 
     /// Writes whole blocks of a file.

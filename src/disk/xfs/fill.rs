@@ -57,7 +57,8 @@ pub(super) struct Filling<'a, 'o> {
 impl<'o> Filling<'_, 'o> {
     /// Copies the tree, and writes what says where everything is.
     pub fn run(mut self) -> Result<(), Failed> {
-        let failed = |e: rustix::io::Errno| self.failed("read the directory", Path::new(""), e);
+        let failed =
+            |e: rustix::io::Errno| self.volume.failed("read the directory", Path::new(""), e);
         let top = open(self.volume.tree, DIRECTORY, Mode::empty()).map_err(failed)?;
         let meta = Metadata::of(&top).map_err(failed)?;
         let root = self.geometry.root;
@@ -75,15 +76,6 @@ impl<'o> Filling<'_, 'o> {
         Ok(self.output.flush()?)
     }
 
-    pub(super) fn failed(
-        &self,
-        doing: &'static str,
-        path: &Path,
-        source: rustix::io::Errno,
-    ) -> Failed {
-        self.volume.failed(doing, path, source)
-    }
-
     /// Copies a directory and everything beneath it.
     fn directory(
         &mut self,
@@ -97,7 +89,7 @@ impl<'o> Filling<'_, 'o> {
         if depth == MAX_DEPTH {
             return Err(self.volume.too_deep(path));
         }
-        let entries = list(fd).map_err(|e| self.failed("read the directory", path, e))?;
+        let entries = list(fd).map_err(|e| self.volume.failed("read the directory", path, e))?;
         let mut names = Vec::with_capacity(entries.len());
         let mut below = Vec::new();
         for entry in &entries {
@@ -110,8 +102,8 @@ impl<'o> Filling<'_, 'o> {
                 name: &entry.name,
                 path: &inside,
             };
-            let meta =
-                Metadata::at(fd, &entry.name).map_err(|e| self.failed("look at", &inside, e))?;
+            let meta = Metadata::at(fd, &entry.name)
+                .map_err(|e| self.volume.failed("look at", &inside, e))?;
             let inode = if meta.kind == Kind::Directory {
                 let inode = self.chunks.take(&mut self.space)?;
                 below.push((entry.name.clone(), meta, inode));
@@ -151,8 +143,8 @@ impl<'o> Filling<'_, 'o> {
         drop((names, entries));
         for (name, meta, inode) in below {
             let path = path.join(&name);
-            let child =
-                open_child(fd, &name).map_err(|e| self.failed("read the directory", &path, e))?;
+            let child = open_child(fd, &name)
+                .map_err(|e| self.volume.failed("read the directory", &path, e))?;
             self.directory(&child, &path, &meta, inode, number, depth + 1)?;
         }
         Ok(())
@@ -181,7 +173,7 @@ impl<'o> Filling<'_, 'o> {
         }
         let content = source
             .open(meta)
-            .map_err(|e| self.failed("read", source.path, e))?;
+            .map_err(|e| self.volume.failed("read", source.path, e))?;
         let of = match &content {
             Some(file) => Of::fd(file),
             None => Of::name(source.above, source.name),
@@ -245,7 +237,7 @@ impl<'o> Filling<'_, 'o> {
     /// The attributes of a file that XFS can hold.
     fn attributes(&mut self, of: Of<'_>, path: &Path) -> Result<Vec<Attribute>, Failed> {
         let found = filling::attributes(of);
-        let found = found.map_err(|e| self.failed("read the attributes of", path, e))?;
+        let found = found.map_err(|e| self.volume.failed("read the attributes of", path, e))?;
         let mut all = Vec::with_capacity(found.len());
         for (name, value) in found {
             match Attribute::new(name.to_bytes(), value) {
@@ -313,11 +305,11 @@ impl<'o> Filling<'_, 'o> {
         room: usize,
     ) -> Result<(u64, u64, Content), Failed> {
         let target = readlinkat(source.above, source.name, Vec::new())
-            .map_err(|e| self.failed("read the link", source.path, e))?
+            .map_err(|e| self.volume.failed("read the link", source.path, e))?
             .into_bytes();
         if target.len() > LONGEST_LINK {
             let error = rustix::io::Errno::NAMETOOLONG;
-            return Err(self.failed("create the link", source.path, error));
+            return Err(self.volume.failed("create the link", source.path, error));
         }
         let size = target.len() as u64;
         if target.len() <= room {
