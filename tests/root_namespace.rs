@@ -488,7 +488,7 @@ fn containers_run_inside() {
 /// A process that changes its root once more without moving there can walk up to the root of its mounts: whether
 /// that is outside of where it began.
 fn walks_out(marker: &Path) -> bool {
-    chdir("/work").unwrap();
+    chdir("/place").unwrap();
     chroot("inside").unwrap();
     for _ in 0..64 {
         chdir("..").unwrap();
@@ -506,7 +506,7 @@ fn enters_outside(marker: &Path) -> bool {
 fn a_changed_root_is_that_of_the_mounts() {
     let dir = tempfile::tempdir().unwrap();
     let (tree, marker) = (dir.path().join("tree"), dir.path().join("marker"));
-    for name in ["dev/null", "proc", "run", "sys/fs", "tmp", "work/inside"] {
+    for name in ["dev/null", "proc", "run", "sys/fs", "tmp", "place/inside"] {
         fs::create_dir_all(tree.join(name)).unwrap();
     }
     fs::write(&marker, "").unwrap();
@@ -515,12 +515,12 @@ fn a_changed_root_is_that_of_the_mounts() {
         let proc = Some("proc");
         mount(proc, &tree.join("proc"), proc, MsFlags::empty(), none).unwrap();
         chroot(&tree).unwrap();
-        chdir("/work").unwrap();
+        chdir("/place").unwrap();
         fs::write("relative", "").unwrap();
         let inner = isolate(|| {
-            assert_eq!(std::env::current_dir().unwrap(), Path::new("/work"));
-            assert!(Path::new("/work/relative").exists() && Path::new("relative").exists());
-            assert!(!enters_outside(&marker) && Path::new("/work/relative").exists());
+            assert_eq!(std::env::current_dir().unwrap(), Path::new("/place"));
+            assert!(Path::new("/place/relative").exists() && Path::new("relative").exists());
+            assert!(!enters_outside(&marker) && Path::new("/place/relative").exists());
             unshare(CloneFlags::CLONE_NEWUSER).unwrap();
             assert!(!walks_out(&marker));
             7
