@@ -4,9 +4,11 @@
 
 pub mod server;
 
+use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 
@@ -24,6 +26,9 @@ pub struct Repository {
     directory: tempfile::TempDir,
     pub key: Key,
     entries: Vec<String>,
+    /// When what is written next was modified: what HTTP and apt tell versions apart by has whole
+    /// seconds, and tests publish several times in one.
+    modified: Cell<SystemTime>,
 }
 
 impl Repository {
@@ -51,6 +56,7 @@ impl Repository {
                 .expect("a directory"),
             key: Key::new("archive"),
             entries: Vec::new(),
+            modified: Cell::new(SystemTime::now() - Duration::from_secs(3600)),
         }
     }
 
@@ -156,6 +162,9 @@ impl Repository {
         ));
         write(&self.dists().join(index), packages.as_bytes(), 0o644);
         write(&self.dists().join("Release"), release.as_bytes(), 0o644);
+        self.modified
+            .set(self.modified.get() + Duration::from_secs(1));
+        self.date(&[index, "Release"]);
     }
 
     /// Signs the lists with a key.
@@ -163,6 +172,14 @@ impl Repository {
         let path = |name: &str| self.dists().join(name).to_string_lossy().into_owned();
         let (signed, release) = (path("InRelease"), path("Release"));
         key.gpg(&["--output", &signed, "--clear-sign", &release]);
+        self.date(&["InRelease"]);
+    }
+
+    fn date(&self, lists: &[&str]) {
+        for list in lists {
+            let file = fs::File::open(self.dists().join(list)).expect("a list");
+            file.set_modified(self.modified.get()).expect("a time");
+        }
     }
 
     /// Takes the signature away.
