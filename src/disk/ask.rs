@@ -2,50 +2,26 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::host::{Command, CommandError, Host, Report};
+use crate::host::{Command, CommandError, Host, Lines, Report};
 
 /// Everything that `command` prints on either stream, whatever its exit status.
 pub(super) fn ask(command: Command, host: &Host) -> Result<String, CommandError> {
-    let listener = Arc::new(Listener {
-        report: Arc::clone(&host.report),
-        heard: Mutex::default(),
-    });
-    let asked = host.clone().with_report(listener.clone()).run(command);
-    match asked {
+    let heard = Arc::new(Mutex::new(String::new()));
+    let listening = Arc::clone(&heard);
+    let listener = Lines::new(
+        Arc::clone(&host.report),
+        move |_: &dyn Report, line: &str| {
+            let mut heard = listening.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.push_str(line);
+            heard.push('\n');
+        },
+    );
+    match host.clone().with_report(Arc::new(listener)).run(command) {
         Ok(_) | Err(CommandError::Failed { .. }) => {
-            let mut heard = listener
-                .heard
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(std::mem::take(&mut *heard))
         }
         Err(error) => Err(error),
-    }
-}
-
-/// Keeps the lines instead of reporting them.
-struct Listener {
-    report: Arc<dyn Report>,
-    heard: Mutex<String>,
-}
-
-impl Report for Listener {
-    fn line(&self, line: &str) {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.push_str(line);
-        heard.push('\n');
-    }
-
-    fn warn(&self, message: &str) {
-        self.report.warn(message);
-    }
-
-    fn progress(&self, done: u64, total: u64) {
-        self.report.progress(done, total);
-    }
-
-    fn command(&self, line: &str) {
-        self.report.command(line);
     }
 }
 

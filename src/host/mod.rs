@@ -62,7 +62,7 @@ pub use quote::{abridged, printable, printable_bytes, printable_path, shell_quot
 pub use read_only::read_only;
 pub use recorder::{Call, Recorder};
 pub use remove::{remove, remove_contents};
-pub use report::{Quiet, Report};
+pub use report::{Lines, Quiet, Report};
 pub use runner::{Host, Runner};
 pub use search::SearchPath;
 pub use size::human_size;

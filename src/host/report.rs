@@ -1,5 +1,6 @@
 //! What running work tells the person watching, without knowing how it is shown.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Receives what steps and commands have to say. The engine's implementations turn it into events.
@@ -28,4 +29,43 @@ impl Report for Quiet {
     fn warn(&self, _: &str) {}
     fn progress(&self, _: u64, _: u64) {}
     fn command(&self, _: &str) {}
+}
+
+/// Passes on everything but the lines that commands print: those a function gets.
+pub struct Lines<F> {
+    report: Arc<dyn Report>,
+    line: F,
+}
+
+impl<F: Fn(&dyn Report, &str) + Send + Sync> Lines<F> {
+    /// The function also gets what is told of everything else.
+    pub fn new(report: Arc<dyn Report>, line: F) -> Self {
+        Self { report, line }
+    }
+}
+
+impl<F: Fn(&dyn Report, &str) + Send + Sync> Report for Lines<F> {
+    fn line(&self, line: &str) {
+        (self.line)(&*self.report, line);
+    }
+
+    fn transient(&self, line: &str) {
+        self.report.transient(line);
+    }
+
+    fn warn(&self, message: &str) {
+        self.report.warn(message);
+    }
+
+    fn progress(&self, done: u64, total: u64) {
+        self.report.progress(done, total);
+    }
+
+    fn command(&self, line: &str) {
+        self.report.command(line);
+    }
+
+    fn task(&self, name: &str, begun: Instant) {
+        self.report.task(name, begun);
+    }
 }

@@ -1,51 +1,25 @@
 //! What apt says while it chooses, and what of it the user hears.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
-use crate::host::Report;
+use crate::host::{Lines, Report};
 
 /// Keeps from the user that apt is surprised by a dpkg that did nothing: that is how it is made to tell
 /// what it would do.
-pub(super) struct WithoutSurprise(pub Arc<dyn Report>);
-
-impl Report for WithoutSurprise {
-    fn line(&self, line: &str) {
+pub(super) fn without_surprise(report: Arc<dyn Report>) -> Arc<dyn Report> {
+    Arc::new(Lines::new(report, |report: &dyn Report, line: &str| {
         let surprise = line.contains("APT had planned for dpkg to do more")
             || line.trim_start().starts_with("Affected packages: ");
         if !surprise {
-            self.0.line(line);
+            report.line(line);
         }
-    }
-
-    fn transient(&self, line: &str) {
-        self.0.transient(line);
-    }
-
-    fn warn(&self, message: &str) {
-        self.0.warn(message);
-    }
-
-    fn progress(&self, done: u64, total: u64) {
-        self.0.progress(done, total);
-    }
-
-    fn command(&self, line: &str) {
-        self.0.command(line);
-    }
-
-    fn task(&self, name: &str, begun: Instant) {
-        self.0.task(name, begun);
-    }
+    }))
 }
 
 /// Listens, with apt's setting `Debug::pkgProblemResolver`, whether all relations held as soon as it had
 /// marked what was asked for and what that needs. Until then nothing is passed on: where they did not hold,
 /// apt is asked again.
-pub(super) struct Heard {
-    report: Arc<dyn Report>,
-    state: Mutex<State>,
-}
+pub(super) struct Heard(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -63,94 +37,58 @@ const COUNTS: [&str; 2] = [
 const LAST: &str = "Done";
 
 impl Heard {
-    pub fn new(report: Arc<dyn Report>) -> Self {
-        Self {
-            report,
-            state: Mutex::default(),
-        }
+    /// What listens, and to whom apt's lines go meanwhile.
+    pub fn begin(report: Arc<dyn Report>) -> (Self, Arc<dyn Report>) {
+        let state = Arc::new(Mutex::new(State::default()));
+        let heard = Self(Arc::clone(&state));
+        let listener = Lines::new(report, move |report: &dyn Report, line: &str| {
+            state
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .hear(line, report);
+        });
+        (heard, Arc::new(listener))
     }
 
     /// Whether apt said that all relations held, and never anything else.
     pub fn is_whole(&self) -> bool {
-        self.state().held == Some(true)
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn passes(&self) -> bool {
-        self.state().held == Some(true)
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.held == Some(true)
     }
 }
 
-impl Report for Heard {
-    fn line(&self, line: &str) {
-        let mut state = self.state();
+impl State {
+    fn hear(&mut self, line: &str, report: &dyn Report) {
         if let Some(count) = COUNTS.iter().find_map(|start| line.strip_prefix(start)) {
             let holds = count.trim() == "0";
-            state.held = Some(holds && state.held != Some(false));
-            if state.held == Some(true) {
-                for line in state.held_back.drain(..) {
-                    self.report.line(&line);
-                }
+            self.held = Some(holds && self.held != Some(false));
+            if self.held == Some(true) {
+                self.held_back.drain(..).for_each(|line| report.line(&line));
             }
-        } else if state.held == Some(true) {
-            if line != LAST {
-                self.report.line(line);
-            }
-        } else {
-            state.held_back.push(line.to_owned());
+        } else if self.held != Some(true) {
+            self.held_back.push(line.to_owned());
+        } else if line != LAST {
+            report.line(line);
         }
-    }
-
-    fn transient(&self, line: &str) {
-        if self.passes() {
-            self.report.transient(line);
-        }
-    }
-
-    fn warn(&self, message: &str) {
-        self.report.warn(message);
-    }
-
-    fn progress(&self, done: u64, total: u64) {
-        self.report.progress(done, total);
-    }
-
-    fn command(&self, line: &str) {
-        self.report.command(line);
-    }
-
-    fn task(&self, name: &str, begun: Instant) {
-        self.report.task(name, begun);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Default)]
-    struct Lines(Mutex<Vec<String>>);
-
-    impl Report for Lines {
-        fn line(&self, line: &str) {
-            self.0.lock().unwrap().push(line.to_owned());
-        }
-
-        fn warn(&self, _: &str) {}
-        fn progress(&self, _: u64, _: u64) {}
-        fn command(&self, _: &str) {}
-    }
+    use crate::host::Quiet;
 
     fn heard(lines: &[&str]) -> (bool, Vec<String>) {
-        let report = Arc::new(Lines::default());
-        let heard = Heard::new(Arc::clone(&report) as Arc<dyn Report>);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tell = Arc::clone(&told);
+        let report = Lines::new(Arc::new(Quiet), move |_: &dyn Report, line: &str| {
+            tell.lock().unwrap().push(line.to_owned());
+        });
+        let (heard, listener) = Heard::begin(Arc::new(report));
         for line in lines {
-            heard.line(line);
+            listener.line(line);
         }
-        let told = report.0.lock().unwrap().clone();
+        let told = told.lock().unwrap().clone();
         (heard.is_whole(), told)
     }
 

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use super::fewer::Fewer;
 use super::filling::about;
-use super::heard::{Heard, WithoutSurprise};
+use super::heard::{Heard, without_surprise};
 use super::remembered::Remembered;
 use super::settings::{Settings, in_quotes};
 use super::{checksums, fewer, locked};
 use crate::distro::MergedUsr;
 use crate::distro::provenance::Archive;
-use crate::host::{Command, CommandError, Host, Output, Report};
+use crate::host::{Command, CommandError, Host, Output};
 use crate::installer::apt::{self, USR_IS_MERGED};
 use crate::installer::{InstallError, Request, Site};
 use crate::tree::Root;
@@ -368,8 +368,9 @@ fn choose_from_all(
     host: &Host,
 ) -> Result<Choice, InstallError> {
     forget(settings)?;
-    let told = Arc::new(WithoutSurprise(Arc::clone(&host.report)));
-    let host = host.clone().with_report(told);
+    let host = host
+        .clone()
+        .with_report(without_surprise(Arc::clone(&host.report)));
     run_patiently(&host, &|| install_command(settings, names))?
         .map_err(|e| locked::explain(request, e))?;
     chosen(settings)
@@ -386,9 +387,8 @@ fn choose_from(
     host: &Host,
 ) -> Result<Option<Choice>, InstallError> {
     forget(settings)?;
-    let heard = Arc::new(Heard::new(Arc::clone(&host.report)));
-    let told = Arc::new(WithoutSurprise(Arc::clone(&heard) as Arc<dyn Report>));
-    let host = host.clone().with_report(told);
+    let (heard, listener) = Heard::begin(Arc::clone(&host.report));
+    let host = host.clone().with_report(without_surprise(listener));
     let result = run_patiently(&host, &|| install_from(&fewer.lists, settings, names))?;
     match result {
         Err(CommandError::Cancelled) => return Err(InstallError::Cancelled),
