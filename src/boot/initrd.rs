@@ -172,7 +172,10 @@ fn command(tree: &Path, arguments: &[String], directory: &Path, latest: Option<u
     let mut container = Container::new(tree)
         // dracut only has to read what it puts together.
         .read_only(true)
+        .walled()
         .bind(directory, Path::new(INSIDE))
+        // The kernel has devices before it starts anything, and brings a console for the time before.
+        .env("DRACUT_NO_MKNOD", "1")
         .env("LC_ALL", "C.UTF-8");
     if let Some(latest) = latest {
         container = container.env("SOURCE_DATE_EPOCH", latest.to_string());
@@ -182,12 +185,15 @@ fn command(tree: &Path, arguments: &[String], directory: &Path, latest: Option<u
         INSIDE.to_owned(),
         format!("{INSIDE}/initrd"),
     ]);
-    container.command("dracut", arguments)
+    // What it clones loses its setuid and setgid bits, where the host's file system can clone.
+    let command = container.command("dracut", arguments);
+    command.no_sync().no_clones()
 }
 
 /// Compresses what dracut wrote; archives that the kernel has to find as they are stay so.
 fn pack(raw: &Path, kernel: &Kernel, output: &Path) -> Result<Vec<PathBuf>, BootError> {
-    let bytes = fs::read(raw).map_err(BootError::io("read", raw))?;
+    let mut bytes = fs::read(raw).map_err(BootError::io("read", raw))?;
+    cpio::level(&mut bytes);
     let archives = cpio::archives(&bytes).ok_or_else(|| BootError::NoInitrd {
         release: kernel.release.clone(),
     })?;
@@ -330,6 +336,7 @@ mod tests {
             assert_eq!(names, ["early_cpio", "usr/bin/sh"].map(PathBuf::from));
             let line = recorder.lines().pop().unwrap();
             assert!(line.contains("--read-only"), "{line}");
+            assert!(line.contains("--system-call-filter=~mount "), "{line}");
             let packed = fs::read(&output).unwrap();
             let rest = packed.strip_prefix(early.as_slice()).unwrap();
             let unpacked = if zstd {

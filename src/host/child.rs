@@ -7,7 +7,7 @@ use std::process::Command;
 
 use nix::libc;
 
-use super::no_sync;
+use super::system_calls::{self, Answered};
 
 /// Whether a command is cut off from the user's terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ const HIGHEST_FD: RawFd = 4096;
 
 /// Makes every process that `command` starts: die with this thread; have default signal handling,
 /// umask 022 and no open files but its standard ones and `inherited`; and be in its own session, or
-/// sync in vain, if so wanted.
+/// have system calls answered, if so wanted.
 ///
 /// "With this thread": the kernel ties the parent-death signal to the thread that forked. Callers
 /// wait for the process in the same thread.
@@ -35,15 +35,11 @@ pub(super) fn prepare(
     command: &mut Command,
     session: Session,
     inherited: &[OwnedFd],
-    without_sync: bool,
+    answered: Answered,
 ) {
     let parent = std::process::id();
     let keep: Vec<RawFd> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
-    let filter = if without_sync {
-        no_sync::filter()
-    } else {
-        Vec::new()
-    };
+    let filter = system_calls::filter(answered);
     // SAFETY: between fork and exec in a process that may have threads, only async-signal-safe calls
     // are allowed: `in_child` makes system calls only, allocates nothing, and takes no lock.
     unsafe {
@@ -78,7 +74,7 @@ fn in_child(
                 return Err(io::Error::last_os_error());
             }
         }
-        no_sync::install(filter);
+        system_calls::install(filter);
     }
     Ok(())
 }

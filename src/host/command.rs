@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::quote::shell_quote;
+use super::system_calls::Answered;
 
 /// How many characters of a command line an error message repeats.
 const SHORT_LINE: usize = 400;
@@ -48,7 +49,7 @@ pub struct Command {
     pub(crate) stdout: Stdout,
     pub(crate) inherited: Vec<OwnedFd>,
     pub(crate) clean_env: bool,
-    pub(crate) no_sync: bool,
+    pub(crate) answered: Answered,
 }
 
 impl Command {
@@ -63,7 +64,7 @@ impl Command {
             stdout: Stdout::Report,
             inherited: Vec::new(),
             clean_env: false,
-            no_sync: false,
+            answered: Answered::default(),
         }
     }
 
@@ -103,7 +104,15 @@ impl Command {
     /// work whose result is thrown away when it does not come to its end.
     #[must_use]
     pub fn no_sync(mut self) -> Self {
-        self.no_sync = true;
+        self.answered.sync = true;
+        self
+    }
+
+    /// Makes the command, and everything it starts, copy where it could make files share blocks: for
+    /// programs that make something else of it then.
+    #[must_use]
+    pub fn no_clones(mut self) -> Self {
+        self.answered.clone = true;
         self
     }
 

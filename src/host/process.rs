@@ -127,7 +127,7 @@ fn build(
     if let Some(dir) = &command.cwd {
         process.current_dir(dir);
     }
-    child::prepare(&mut process, session, &command.inherited, command.no_sync);
+    child::prepare(&mut process, session, &command.inherited, command.answered);
     Ok(process)
 }
 
