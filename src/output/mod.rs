@@ -17,6 +17,7 @@ pub mod manifest;
 pub mod names;
 mod ordered;
 mod pacman;
+mod pax;
 mod pieces;
 pub mod qcow2;
 mod read_image;

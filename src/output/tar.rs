@@ -1,13 +1,14 @@
 //! tar archives of a tree, written by GNU tar and compressed on the way.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, IntoInnerError};
+use std::io::{self, BufWriter, IntoInnerError, Read};
 use std::path::{Path, PathBuf};
 
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
 use super::compress::pump;
 use super::digest::{Digest, Hashing};
+use super::pax::InOrder;
 use super::{Compression, Compressor, OutputError};
 use crate::host::{Command, CommandError, FullDisk, Host, Stdout};
 
@@ -45,7 +46,8 @@ pub fn pack(
         .create_new(true)
         .open(output)
         .map_err(OutputError::io("create", output))?;
-    let packed = if options.compression.is_some() || options.digest {
+    let looked_at = options.compression.is_some() || options.digest || options.latest.is_some();
+    let packed = if looked_at {
         through(tree, output, file, options, host)
     } else {
         run(tree, output, options, file, host).map(|()| None)
@@ -57,7 +59,7 @@ pub fn pack(
     packed
 }
 
-/// Runs tar into a pipe and compresses and hashes what comes out.
+/// Runs tar into a pipe, and sorts, compresses and hashes what comes out.
 fn through(
     tree: &Path,
     output: &Path,
@@ -73,7 +75,7 @@ fn through(
     let (packed, compressed) = std::thread::scope(|scope| {
         // The compressor owns the reading end: if it fails, tar's next write does, and both end.
         let compressed = scope.spawn(move || {
-            let mut from = File::from(from);
+            let mut from = Input::new(File::from(from), options.latest.is_some());
             let mut file = BufWriter::with_capacity(1 << 20, Hashing::new(file, options.digest));
             if let Some(compression) = options.compression {
                 let mut compressor = Compressor::new(file, compression)?;
@@ -95,6 +97,31 @@ fn through(
         // When the disk is full, tar only knows that nobody listens any more.
         (_, Err(error)) => Err(OutputError::io("write", output)(error)),
         (packed, Ok(digest)) => packed.map(|()| digest),
+    }
+}
+
+/// What tar writes, as it is or with what differs from one file system to the next in order.
+enum Input {
+    AsItIs(File),
+    InOrder(InOrder<File>),
+}
+
+impl Input {
+    fn new(file: File, in_order: bool) -> Self {
+        if in_order {
+            Self::InOrder(InOrder::new(file))
+        } else {
+            Self::AsItIs(file)
+        }
+    }
+}
+
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::AsItIs(file) => file.read(buffer),
+            Self::InOrder(archive) => archive.read(buffer),
+        }
     }
 }
 
@@ -163,7 +190,6 @@ pub fn name(stem: &Path, compression: Option<Compression>) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
     use std::sync::Arc;
 
     use super::*;

@@ -43,7 +43,8 @@ fn through_proc(dir: BorrowedFd<'_>, name: &OsStr) -> Vec<u8> {
     path
 }
 
-/// The names of a file's attributes; none where the file system has no attributes.
+/// The names of a file's attributes, sorted: each file system lists them in an order of its own. None where
+/// the file system has no attributes.
 pub(crate) fn names(of: Of<'_>) -> Result<Vec<CString>> {
     let mut usual = [0u8; USUAL];
     match list_into(of, &mut usual) {
@@ -67,10 +68,13 @@ fn list_into(of: Of<'_>, buffer: &mut [u8]) -> Result<usize> {
 }
 
 fn split(list: &[u8]) -> Vec<CString> {
-    list.split(|b| *b == 0)
+    let mut names: Vec<CString> = list
+        .split(|b| *b == 0)
         .filter(|name| !name.is_empty())
         .filter_map(|name| CString::new(name).ok())
-        .collect()
+        .collect();
+    names.sort_unstable();
+    names
 }
 
 /// One attribute's value; `None` when it is gone by now.

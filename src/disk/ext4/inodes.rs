@@ -1,8 +1,9 @@
 //! Puts right what `mkfs.ext4 -d` leaves undone in the inodes of a file system it has just made.
 //!
 //! It keeps the root directory's mode, owner and times to itself (before e2fsprogs 1.47.1), and it
-//! copies access and change times, which differ from one build of the same tree to the next. Both
-//! are fields of inodes, found through the group descriptors and covered by a checksum each.
+//! copies access and change times, which differ from one build of the same tree to the next, and the order
+//! of extended attributes. All are in inodes, found through the group descriptors and covered by a checksum
+//! each.
 //! Source of the offsets: the kernel's `Documentation/filesystems/ext4/`.
 
 use std::fs::File;
@@ -11,12 +12,14 @@ use std::os::unix::fs::FileExt as _;
 
 use crc::{CRC_32_ISCSI, Crc};
 
+use super::attributes;
+
 /// The checksum of all ext4 metadata.
-const CRC32C: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
+pub(super) const CRC32C: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 const ROOT: u64 = 2;
 /// Inodes below belong to the file system itself.
 const FIRST_FREE: u64 = 11;
-const INODE: usize = super::INODE_SIZE as usize;
+pub(super) const INODE: usize = super::INODE_SIZE as usize;
 /// `i_extra_isize` at which every field used here is inside the inode.
 const FULL_EXTRA: u16 = 28;
 
@@ -58,7 +61,7 @@ struct Super {
 }
 
 /// Puts the inodes of the file system at `offset` right. With `latest`, in seconds, no file is
-/// newer than that, and access and change times equal the modification time.
+/// newer than that, access and change times equal the modification time, and extended attributes are sorted.
 pub fn settle(
     image: &File,
     offset: u64,
@@ -106,10 +109,38 @@ pub fn settle(
             }
             if let Some(latest) = latest {
                 clamp(inode, latest);
+                sort_attributes(image, offset, inode, &sb)?;
             }
             seal(inode, number, &sb.uuid);
         }
         image.write_all_at(&inodes, at)?;
+    }
+    Ok(())
+}
+
+/// Sorts the extended attributes of an inode, those in a block of their own among them.
+fn sort_attributes(
+    image: &File,
+    offset: u64,
+    inode: &mut [u8],
+    sb: &Super,
+) -> Result<(), InodeError> {
+    let number = u64::from(le32(inode, 0x68)) | u64::from(le16(inode, 0x76)) << 32;
+    if number == 0 {
+        attributes::sort(inode, None);
+        return Ok(());
+    }
+    if number >= sb.blocks {
+        return Err(InodeError::Unexpected(
+            "a block of attributes lies outside of it",
+        ));
+    }
+    let at = offset + number * super::BLOCK;
+    let mut block = vec![0; super::BLOCK as usize];
+    image.read_exact_at(&mut block, at)?;
+    if attributes::sort(inode, Some(&mut block)) {
+        attributes::seal(&mut block, number, &sb.uuid);
+        image.write_all_at(&block, at)?;
     }
     Ok(())
 }
@@ -208,15 +239,15 @@ fn seal(inode: &mut [u8], number: u64, uuid: &[u8; 16]) {
     put(inode, 0x82, &sum[2..]);
 }
 
-fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
+pub(super) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     bytes[at..at + value.len()].copy_from_slice(value);
 }
 
-fn le16(bytes: &[u8], at: usize) -> u16 {
+pub(super) fn le16(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
 }
 
-fn le32(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn le32(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 

@@ -1,5 +1,6 @@
 //! ext4, filled from a tree by `mkfs.ext4 -d` straight into its place in the image.
 
+mod attributes;
 mod geometry;
 mod inodes;
 mod size;
