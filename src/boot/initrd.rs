@@ -174,7 +174,7 @@ fn command(tree: &Path, arguments: &[String], directory: &Path, latest: Option<u
         .read_only(true)
         .walled()
         .bind(directory, Path::new(INSIDE))
-        // The kernel has devices before it starts anything, and brings a console for the time before.
+        // The kernel brings a console, and has devtmpfs for all other devices.
         .env("DRACUT_NO_MKNOD", "1")
         .env("LC_ALL", "C.UTF-8");
     if let Some(latest) = latest {

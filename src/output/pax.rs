@@ -135,7 +135,6 @@ fn records(mut bytes: &[u8]) -> Option<Found> {
     let mut others = Vec::new();
     let mut attributes = Vec::new();
     let mut size = None;
-    let length = bytes.len();
     while !bytes.is_empty() {
         let blank = bytes.iter().position(|byte| *byte == b' ')?;
         let length: usize = std::str::from_utf8(&bytes[..blank]).ok()?.parse().ok()?;
@@ -154,10 +153,11 @@ fn records(mut bytes: &[u8]) -> Option<Found> {
         bytes = rest;
     }
     attributes.sort_unstable();
-    let mut in_order = Vec::with_capacity(length);
     others.extend(attributes.into_iter().map(|(_, record)| record));
-    others.iter().for_each(|record| in_order.extend(*record));
-    Some(Found { in_order, size })
+    Some(Found {
+        in_order: others.concat(),
+        size,
+    })
 }
 
 #[cfg(test)]
