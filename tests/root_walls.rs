@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod apt;
+mod pacman;
 mod signing;
 mod support;
 
@@ -17,6 +18,7 @@ use apt::Repository;
 use mkosi::host::{Cancel, Host, HostRunner, Quiet};
 use mkosi::scripts::{BuildScript, Script, Workplace, build, postinst, prepare};
 use nix::sched::{CloneFlags, unshare};
+use signing::Key;
 use support::{assert_no_leaks, root, tool};
 use tempfile::{NamedTempFile, TempDir};
 
@@ -295,6 +297,42 @@ fn root_a_script_of_a_package_stays_in_the_image() {
     let mirror = repository.path().display().to_string();
     let project = repository.project(&mirror, cache.path(), "hostile");
     let mut command = project.command(&["build"]);
+    command.stdin(Stdio::null());
+    support::finish(command).succeeds();
+    assert_walled(&project.path().join("image"));
+    assert_no_leaks(project.path());
+}
+
+/// Package managers of the host mount things in the tree before scripts run, and cannot after.
+#[test]
+fn root_a_script_of_a_foreign_package_stays_in_the_image() {
+    root();
+    let foreign = Foreign::new();
+    let key = Key::new("Tester <tester@example.com>");
+    let repository = pacman::Repository::new();
+    pacman::add_base(&repository, Some(&key));
+    let script = format!(
+        "post_install() {{\ncat > /breaking-out <<'EOF'\n{}\nEOF\nchmod +x /breaking-out\n\
+         /bin/busybox sh /breaking-out\n}}\n",
+        breaking_out(&foreign, WORK)
+    );
+    let hostile = pacman::Package {
+        script: &script,
+        ..pacman::Package::new("hostile")
+    };
+    repository.add(&hostile, Some(&key));
+    repository.index(Some(&key));
+    let project = support::Project::new();
+    pacman::keyring(&key, &project);
+    project.file(
+        "mkosi.default",
+        format!(
+            "[Distribution]\nDistribution=arch\nMirror=file://{}\n\n\
+             [Output]\nFormat=directory\nOutput=image\n\n[Packages]\nPackages=hostile\n",
+            repository.mirror().display()
+        ),
+    );
+    let mut command = project.command(&[]);
     command.stdin(Stdio::null());
     support::finish(command).succeeds();
     assert_walled(&project.path().join("image"));

@@ -60,7 +60,9 @@ const PROXIES: [&str; 5] = [
     "no_proxy",
 ];
 
-/// Gives scripts of packages what they find in a running system. Modes as in Arch's filesystem.
+/// Gives scripts of packages what they find in a running system. Modes as in Arch's filesystem. After that nothing
+/// can be mounted any more, so that the kernel's settings stay read-only, where the host has setpriv of
+/// util-linux.
 const SCRIPT: &str = r#"set -eu
 tree=/run/mkosi/tree
 . /run/mkosi/manager/environment
@@ -77,6 +79,10 @@ for name in dev proc sys; do
 done
 mount -t tmpfs -o mode=0755,nosuid,nodev mkosi "$tree/run"
 mount -t tmpfs -o mode=1777,nosuid,nodev mkosi "$tree/tmp"
+without='setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin --'
+if $without true 2>/dev/null; then
+    exec $without "$@"
+fi
 exec "$@""#;
 
 /// A place for one package manager.
@@ -172,6 +178,8 @@ impl Confined {
         let found = host.find(program).unwrap_or_else(|| program.into());
         let mut container = Container::new(&self.root)
             .apart()
+            .drop_capability("CAP_MKNOD")
+            .drop_capability("CAP_DAC_READ_SEARCH")
             .network(true)
             .read_only(true)
             .env("LC_ALL", "C")
