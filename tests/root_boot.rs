@@ -410,6 +410,31 @@ fn root_boots_encrypted() {
 }
 
 #[test]
+#[ignore = "long: two whole builds and boots"]
+fn root_boots_protected_btrfs() {
+    root();
+    let sealed = project("Format=gpt_btrfs\nCompress=zstd\nVerity=yes\n");
+    built(&sealed);
+    boot(&sealed)
+        .is_well()
+        .has("mapped", "root: verity")
+        .has("mount:/", "/dev/mapper/root btrfs ro");
+    let encrypted = project("Format=gpt_btrfs\nEncrypt=all\n");
+    encrypted
+        .file("mkosi.passphrase", "Sesam 17")
+        .mode("mkosi.passphrase", 0o600);
+    built(&encrypted);
+    Boot {
+        passphrase: Some("Sesam 17"),
+        ..Boot::default()
+    }
+    .run(&encrypted, &[])
+    .is_well()
+    .has("mapped", "root: crypt")
+    .has("mount:/", "/dev/mapper/root btrfs rw");
+}
+
+#[test]
 #[ignore = "long: a whole build and a boot"]
 fn root_boots_entries_and_finds_encrypted_data_by_type() {
     root();

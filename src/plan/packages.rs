@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{Missing, PlanError, installer_files, repository_files};
-use crate::config::Config;
 use crate::config::values::{BasePackages, BootProtocol, ManifestFormat};
+use crate::config::{Config, suggest};
 use crate::distro::{
     self, AptRepositories, Boots, Facts, MergedUsr, Repositories, Wanted, rpm_files,
 };
@@ -197,11 +197,17 @@ fn names(
 ) -> Option<(String, &'static str)> {
     let name = config.distribution.shown();
     let release = facts.release(&config.release).map_err(|known| {
+        let wanted = &config.release;
+        let releases = facts.releases();
+        // Another number is another release, however near.
+        let near = suggest::nearest(wanted, releases.iter().map(String::as_str))
+            .filter(|_| wanted.chars().all(|c| !c.is_ascii_digit()))
+            .map_or_else(String::new, |near| format!("; did you mean {near}?"));
         errors.push(PlanError::Setting {
             setting: "Release",
             problem: format!(
-                "{name} has no release \"{}\"; the releases are {known}",
-                config.release.escape_debug()
+                "{name} has no release \"{}\"; the releases are {known}{near}",
+                wanted.escape_debug()
             ),
         });
     });
@@ -353,6 +359,7 @@ mod tests {
         for (flags, expected) in [
             ("-d fedora -r 99", "Fedora Linux has no release \"99\""),
             ("-d centos -r 6", "10-stream, 9-stream, 8-stream, 8, 7"),
+            ("-d debian -r bokworm", "; did you mean bookworm?"),
             ("-d opensuse -r 42.3", "tumbleweed, 16.1"),
             ("-d mageia -r 1", "cauldron, 10, 9"),
             (
