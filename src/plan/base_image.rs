@@ -1,21 +1,19 @@
 //! The image that a build begins from in place of an empty tree.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::inputs::Input;
-use super::{PlanError, source_trees};
+use super::texts::Texts;
+use super::{Material, PlanError, source_trees};
 use crate::config::Config;
 use crate::config::values::Distribution;
-use crate::disk::data_extents;
-use crate::host::Cancel;
-use crate::host::hex;
+use crate::host::{Cancel, hex};
 use crate::installer::Request;
+use crate::output::MaterialKind;
 use crate::tree;
 
 /// An image that a build begins from, and what it should be.
@@ -50,63 +48,48 @@ impl BaseImage {
         format!("Opening the base image {name}")
     }
 
-    /// What stands for its content in the name of a layer on top of it.
-    pub(super) fn input(&self) -> Result<Input, PlanError> {
-        let failed = |source| PlanError::Read {
+    /// What is in it, wherever it is kept.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn material(&self) -> Result<Material, PlanError> {
+        let files = source_trees::describe_owned(&self.path)?;
+        let digest = source_trees::digest(&files);
+        Ok(Material::new(MaterialKind::BaseImage, &self.path, digest))
+    }
+
+    /// What stands for it in the name of a layer on top of it, where `material` is in it.
+    pub(super) fn input(&self, material: &Material) -> Result<Input, PlanError> {
+        let meta = fs::metadata(&self.path).map_err(|source| PlanError::Read {
             path: self.path.clone(),
             source,
-        };
-        let value = if fs::metadata(&self.path).map_err(failed)?.is_dir() {
-            directory(&self.path)?
+        })?;
+        let content = &material.sha256;
+        let value = if meta.is_dir() {
+            directory(&self.path, content)?
         } else {
-            file(&self.path).map_err(failed)?
+            format!("file of {} bytes, {content}", meta.len())
         };
         Ok(Input::new("BaseImage", value))
     }
 }
 
-/// Names, kinds, owners, modes and times, and contents: times alone do not tell where they are clamped.
-fn directory(path: &Path) -> Result<String, PlanError> {
+/// Times, too, and the content: times alone do not tell where they are clamped.
+fn directory(path: &Path, content: &str) -> Result<String, PlanError> {
     let survey = tree::survey(path, &Cancel::default()).map_err(|error| PlanError::Read {
         path: path.to_owned(),
         source: io::Error::other(error.to_string()),
     })?;
-    let mut hash = Sha256::new();
-    hash.update(survey.digest);
-    for (path, text) in source_trees::describe(path)? {
-        for text in [path, text] {
-            hash.update((text.len() as u64).to_le_bytes());
-            hash.update(text);
-        }
-    }
-    let digest = hex(&hash.finalize());
+    let mut texts = Texts::default();
+    texts.add(&hex(&survey.digest));
+    texts.add(content);
+    let digest = texts.finish();
     Ok(format!("directory of {} entries, {digest}", survey.entries))
-}
-
-/// The data of a file and where it is: the holes of a disk image are not read.
-fn file(path: &Path) -> io::Result<String> {
-    let file = File::open(path)?;
-    let size = file.metadata()?.len();
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    for extent in data_extents(&file, 0, size)? {
-        hash.update(extent.start.to_le_bytes());
-        hash.update(extent.end.to_le_bytes());
-        let mut at = extent.start;
-        while at < extent.end {
-            let length = usize::try_from(extent.end - at).unwrap_or(usize::MAX);
-            let part = &mut buffer[..length.min(1 << 20)];
-            file.read_exact_at(part, at)?;
-            hash.update(&*part);
-            at += part.len() as u64;
-        }
-    }
-    let digest = hex(&hash.finalize());
-    Ok(format!("file of {size} bytes, {digest}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -118,7 +101,7 @@ mod tests {
             release: "bookworm".into(),
             architecture: "x86_64".into(),
         };
-        base.input().unwrap().value
+        base.input(&base.material().unwrap()).unwrap().value
     }
 
     #[test]

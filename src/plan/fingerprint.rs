@@ -3,11 +3,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::inputs::{Input, inputs};
-use super::{Layer, LayerKind, PlanError};
-use crate::host::hex;
+use super::texts::Texts;
+use super::{Layer, LayerKind, Material, PlanError};
 
 /// Changes when this program makes other trees of the same inputs, or keeps them in another way.
 pub const LAYER_FORMAT: u32 = 1;
@@ -49,6 +48,8 @@ pub struct LayerIdentity {
     pub parent: Option<Fingerprint>,
     /// What its name comes from, besides the layer that it lies on.
     pub inputs: Vec<Input>,
+    /// Those of the inputs that are the project's or the host's files, in the order in which they go in.
+    pub materials: Vec<Material>,
 }
 
 /// What each of `layers`, the lowest first, is made from. `common` are inputs of all of them that
@@ -59,7 +60,7 @@ pub struct LayerIdentity {
 pub fn identify(layers: &[Layer], common: &[Input]) -> Result<Vec<LayerIdentity>, PlanError> {
     let mut identities: Vec<LayerIdentity> = Vec::with_capacity(layers.len());
     for layer in layers {
-        let mut its = inputs(layer)?;
+        let (mut its, materials) = inputs(layer)?;
         its.extend(common.iter().cloned());
         its.push(Input::new(
             "format of cached images",
@@ -71,18 +72,15 @@ pub fn identify(layers: &[Layer], common: &[Input]) -> Result<Vec<LayerIdentity>
             fingerprint: fingerprint(layer.kind, parent.as_ref(), &its),
             parent,
             inputs: its,
+            materials,
         });
     }
     Ok(identities)
 }
 
 fn fingerprint(kind: LayerKind, parent: Option<&Fingerprint>, inputs: &[Input]) -> Fingerprint {
-    let mut hash = Sha256::new();
-    // Each text with its length: no two lists of texts are alike.
-    let mut add = |text: &str| {
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text.as_bytes());
-    };
+    let mut texts = Texts::default();
+    let mut add = |text: &str| texts.add(text);
     add(kind.name());
     add(parent.map_or("", Fingerprint::as_str));
     for input in inputs {
@@ -94,7 +92,7 @@ fn fingerprint(kind: LayerKind, parent: Option<&Fingerprint>, inputs: &[Input]) 
             add(file);
         }
     }
-    Fingerprint(hex(&hash.finalize()))
+    Fingerprint(texts.finish())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::config::testing::Fixture;
+use crate::config::{Imgbuild, ShellProject};
 use crate::distro::Repositories;
 use crate::plan::{Action, Context, Plan};
 
@@ -300,6 +301,28 @@ fn keys_and_links_count_by_their_content() {
     };
     assert_eq!(changed(&link("a"), &link("b")), "both");
     assert_eq!(changed(&link("a"), &link("a")), "none");
+}
+
+#[test]
+fn what_templates_get_from_a_shell_file_counts() {
+    let name = |text: &str, skeleton: &str| {
+        let fixture = project()
+            .project_file("IMGBUILD", text, 0o644)
+            .project_file(skeleton, "$COLOUR", 0o644);
+        let mut config = fixture.config();
+        config.project.shell = Some(ShellProject::Imgbuild(Imgbuild {
+            file: config.project.directory.join("IMGBUILD"),
+            ..Imgbuild::default()
+        }));
+        let plan = Plan::new(&config, &context(None)).unwrap();
+        names(&plan, &host())
+    };
+    let template = "mkosi.skeleton/colour.mkosi.template";
+    let (red, blue) = ("COLOUR=red", "COLOUR=blue");
+    assert_eq!(changed(&name(red, template), &name(blue, template)), "both");
+    assert_eq!(changed(&name(red, template), &name(red, template)), "none");
+    let plain = "mkosi.skeleton/colour";
+    assert_eq!(changed(&name(red, plain), &name(blue, plain)), "none");
 }
 
 #[test]

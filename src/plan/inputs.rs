@@ -1,17 +1,13 @@
 //! Everything that decides what is in a layer, by name.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use super::{Action, Layer, PlanError, source_trees};
-use crate::host::hex;
+use super::materials::file_digest;
+use super::{Action, Layer, Material, PlanError, source_trees};
 use crate::installer::Request;
-use crate::scripts::Script;
+use crate::output::MaterialKind;
 
 /// One thing that decides what is in a layer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,14 +32,18 @@ impl Input {
     }
 }
 
-/// The inputs of a layer, in the order in which they count.
+/// The inputs of a layer, in the order in which they count, and those of them that are the project's or the
+/// host's files.
 ///
 /// # Errors
 /// When a file that goes into the layer cannot be read.
-pub(super) fn inputs(layer: &Layer) -> Result<Vec<Input>, PlanError> {
+pub(super) fn inputs(layer: &Layer) -> Result<(Vec<Input>, Vec<Material>), PlanError> {
     let mut inputs = Vec::new();
+    let mut materials = Vec::new();
     if let Some(base) = &layer.from {
-        inputs.push(base.input()?);
+        let material = base.material()?;
+        inputs.push(base.input(&material)?);
+        materials.push(material);
     }
     let mut skeletons = 0;
     for action in &layer.actions {
@@ -52,16 +52,29 @@ pub(super) fn inputs(layer: &Layer) -> Result<Vec<Input>, PlanError> {
             Action::PrepareTree(_) => {}
             Action::CopySkeleton(tree) => {
                 skeletons += 1;
+                let files = source_trees::describe(&tree.path)?;
+                materials.push(Material::new(
+                    MaterialKind::SkeletonTree,
+                    &tree.path,
+                    source_trees::digest(&files),
+                ));
                 inputs.push(Input {
                     name: format!("SkeletonTrees, number {skeletons}"),
                     value: tree.shown(),
-                    files: source_trees::describe(&tree.path)?,
+                    files,
                 });
             }
             // They are among the files of the skeleton trees; that they count is one more input.
             Action::ApplyPatches(_) => inputs.push(Input::new("patches", "applied")),
             Action::RenderTemplates(templates) => {
                 inputs.push(Input::new("templates", "rendered"));
+                if let Some(path) = &templates.shell_file {
+                    // What it sets is theirs, whether it is a setting or not.
+                    let digest = file_digest(path)?;
+                    inputs.push(Input::new("shell file", content(digest.as_deref())));
+                    let material = |sum| Material::new(MaterialKind::ShellFile, path, sum);
+                    materials.extend(digest.map(material));
+                }
                 environment(&templates.environment, &mut inputs);
             }
             Action::Install(request) | Action::ExtendBase(request) => {
@@ -72,7 +85,13 @@ pub(super) fn inputs(layer: &Layer) -> Result<Vec<Input>, PlanError> {
                 inputs.push(Input::new("BuildPackages", request.packages.join(" ")));
                 installation(request, &mut inputs)?;
             }
-            Action::Prepare(script) => prepare(script, &mut inputs)?,
+            Action::Prepare(script) => {
+                let digest = file_digest(&script.path)?;
+                inputs.push(Input::new("PrepareScript", content(digest.as_deref())));
+                environment(&script.environment, &mut inputs);
+                let material = |sum| Material::new(MaterialKind::PrepareScript, &script.path, sum);
+                materials.extend(digest.map(material));
+            }
             // Nothing else is done before a tree is kept; what is described here in full is right
             // also when that changes.
             other => inputs.push(Input::new(
@@ -81,7 +100,7 @@ pub(super) fn inputs(layer: &Layer) -> Result<Vec<Input>, PlanError> {
             )),
         }
     }
-    Ok(inputs)
+    Ok((inputs, materials))
 }
 
 /// What the package manager is asked for, besides the packages.
@@ -105,14 +124,8 @@ fn installation(request: &Request, inputs: &mut Vec<Input>) -> Result<(), PlanEr
     }
     for keyring in request.repositories.key_files() {
         let name = format!("keyring {}", source_trees::shown(keyring));
-        add(&name, content(keyring)?);
+        add(&name, content(file_digest(keyring)?.as_deref()));
     }
-    Ok(())
-}
-
-fn prepare(script: &Script, inputs: &mut Vec<Input>) -> Result<(), PlanError> {
-    inputs.push(Input::new("PrepareScript", content(&script.path)?));
-    environment(&script.environment, inputs);
     Ok(())
 }
 
@@ -131,13 +144,6 @@ fn yes_or_no(value: bool) -> String {
 }
 
 /// What stands for a file's content; a missing file is one, too: who needs it says so.
-fn content(path: &Path) -> Result<String, PlanError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(format!("sha256 {}", hex(&Sha256::digest(bytes)))),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok("missing".to_owned()),
-        Err(source) => Err(PlanError::Read {
-            path: path.to_owned(),
-            source,
-        }),
-    }
+fn content(digest: Option<&str>) -> String {
+    digest.map_or_else(|| "missing".to_owned(), |digest| format!("sha256 {digest}"))
 }

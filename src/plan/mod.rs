@@ -11,6 +11,7 @@ mod image;
 mod inputs;
 mod installer_files;
 mod layer;
+mod materials;
 mod missing;
 mod packages;
 mod partitions;
@@ -19,6 +20,7 @@ mod repository_files;
 mod requirements;
 mod source_trees;
 mod sources;
+mod texts;
 
 use std::path::PathBuf;
 
@@ -41,6 +43,7 @@ pub use fingerprint::{Fingerprint, LayerIdentity, identify};
 pub use image::{Custom, Disk, Image};
 pub use inputs::Input;
 pub use layer::{Layer, LayerKind};
+pub use materials::{Material, add_material};
 pub use missing::Missing;
 pub use partitions::preview;
 pub use phases::{Phase, Step};

@@ -1,39 +1,89 @@
-//! The trees that go into a layer, described file by file, so that a change can be named.
+//! The trees that go into an image, described file by file, so that a change can be named.
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::PlanError;
+use super::texts::Texts;
 use crate::host::{hex, is_hidden};
-use crate::tree;
+use crate::tree::{self, Described, Root, TreeError};
+
+/// What stands before an archive's own hash.
+const ARCHIVE: &str = "archive sha256 ";
+
+/// What the files of a tree are, by their paths in it.
+pub(super) type Files = BTreeMap<String, String>;
 
 /// What each file of the tree (a directory, or a tar archive) is, by its path in it. An archive is one
 /// file without a path.
-pub(super) fn describe(path: &Path) -> Result<BTreeMap<String, String>, PlanError> {
+pub(super) fn describe(path: &Path) -> Result<Files, PlanError> {
+    described(path, text)
+}
+
+/// As [`describe`], of a tree whose owners count.
+pub(super) fn describe_owned(path: &Path) -> Result<Files, PlanError> {
+    described(path, |file| match file.owner {
+        Some((user, group)) => format!("{} of {user}:{group}", text(file)),
+        None => text(file),
+    })
+}
+
+fn described(path: &Path, text: impl Fn(&Described) -> String) -> Result<Files, PlanError> {
     let described = tree::describe(path).map_err(|(path, source)| PlanError::Read {
         path,
         source: source.into(),
     })?;
+    let files = described.iter();
+    Ok(files
+        .map(|(path, file)| (shown(path), text(file)))
+        .collect())
+}
+
+/// What git would keep of each file in the directory `path` of an image: whether it can be run, but no
+/// other bits of its mode, which are those of whoever checked it out.
+pub(super) fn describe_checked_out(root: &Root, path: &Path) -> Result<Files, TreeError> {
+    let described = tree::describe_inside(root, path)?;
     let files = described.into_iter();
     Ok(files
-        .map(|(path, file)| {
-            let mut text = file.kind.to_owned();
-            if let Some(mode) = file.mode {
-                text.push_str(&format!(" {mode:04o}"));
-            }
-            if let Some(target) = &file.target {
-                text.push_str(&format!(" to {}", shown(Path::new(target))));
-            }
-            if let Some(digest) = &file.digest {
-                text.push_str(&format!(" sha256 {}", hex(digest)));
-            }
-            if let Some(attributes) = &file.attributes {
-                text.push_str(&format!(" attributes {}", hex(attributes)));
-            }
-            (shown(&path), text)
+        .map(|(path, mut file)| {
+            let mode = file.mode.filter(|_| file.kind == "file");
+            file.mode = mode.map(|mode| if mode & 0o100 == 0 { 0o644 } else { 0o755 });
+            file.attributes = None;
+            (shown(&path), text(&file))
         })
         .collect())
+}
+
+fn text(file: &Described) -> String {
+    let mut text = file.kind.to_owned();
+    if let Some(mode) = file.mode {
+        text.push_str(&format!(" {mode:04o}"));
+    }
+    if let Some(target) = &file.target {
+        text.push_str(&format!(" to {}", shown(Path::new(target))));
+    }
+    if let Some(digest) = &file.digest {
+        text.push_str(&format!(" sha256 {}", hex(digest)));
+    }
+    if let Some(attributes) = &file.attributes {
+        text.push_str(&format!(" attributes {}", hex(attributes)));
+    }
+    text
+}
+
+/// SHA-256 over a tree as it was described; an archive's own.
+pub(super) fn digest(files: &Files) -> String {
+    let archive = files.get("").and_then(|text| text.strip_prefix(ARCHIVE));
+    if let Some(digest) = archive {
+        return digest.to_owned();
+    }
+    let mut texts = Texts::default();
+    for (path, text) in files {
+        texts.add(path);
+        texts.add(text);
+    }
+    texts.finish()
 }
 
 /// A path as text that no other path has: what is no printable text is shown as bytes.

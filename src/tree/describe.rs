@@ -1,5 +1,4 @@
-//! What a skeleton tree would bring into an image, file by file: not what merely differs on the host,
-//! such as owners and times.
+//! What a tree would bring into an image, file by file: not what merely differs on the host, such as times.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,7 +12,9 @@ use rustix::fs::{Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
+use super::error::TreeError;
 use super::listing::{DIRECTORY, list, open_child};
+use super::root::Root;
 use super::stat::{Kind, Metadata};
 use super::xattrs::{self, Of};
 use crate::host::extents;
@@ -26,6 +27,8 @@ pub struct Described {
     pub kind: &'static str,
     /// Permission bits, where they matter.
     pub mode: Option<u32>,
+    /// Owning user and group: of no account where a copy is root's whoever has the tree.
+    pub owner: Option<(u32, u32)>,
     /// Where a link leads, or which file has this name, too.
     pub target: Option<std::ffi::OsString>,
     /// SHA-256 of the content.
@@ -39,6 +42,7 @@ impl Described {
         Self {
             kind,
             mode: None,
+            owner: None,
             target: None,
             digest: None,
             attributes: None,
@@ -66,6 +70,19 @@ pub fn describe(source: &Path) -> Result<Vec<(PathBuf, Described)>, Failed> {
         archive.digest = Some(digest(File::from(file)).map_err(failed)?);
         return Ok(vec![(PathBuf::new(), archive)]);
     }
+    directory(source, file)
+}
+
+/// As [`describe`], of the directory `path` of an image: no link leads out of it.
+///
+/// # Errors
+/// What cannot be read.
+pub fn describe_inside(root: &Root, path: &Path) -> Result<Vec<(PathBuf, Described)>, TreeError> {
+    let fd = root.open_dir(path)?;
+    directory(path, fd).map_err(|(path, e)| root.failed("read", &path, e))
+}
+
+fn directory(source: &Path, file: OwnedFd) -> Result<Vec<(PathBuf, Described)>, Failed> {
     let mut found = Vec::new();
     walk(source, &file, Path::new(""), 0, &mut found)?;
     found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
@@ -135,6 +152,7 @@ fn one(top: &OwnedFd, path: &Path, meta: &Metadata) -> Result<Described, Errno> 
         Kind::Symlink => "link",
         _ => "pipe",
     });
+    described.owner = Some((meta.uid, meta.gid));
     described.attributes = attributes(Of::name(&dir, name))?;
     if meta.kind == Kind::Symlink {
         let target = readlinkat(&dir, name, Vec::new())?;

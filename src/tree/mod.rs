@@ -48,7 +48,7 @@ pub use autologin::set_autologin;
 pub use changes::{Changes, copy_changes};
 pub use cleanup::{clean_up, remove_host_keys};
 pub use copy::{Copied, CopyOptions, Owner, Select, copy_one, copy_tree};
-pub use describe::{Described, describe};
+pub use describe::{Described, describe, describe_inside};
 pub use docs::remove_docs;
 pub use error::TreeError;
 pub use globs::{Pattern, remove_files};

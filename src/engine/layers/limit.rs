@@ -147,6 +147,7 @@ mod tests {
             fingerprint: name(letter),
             parent: parent.map(name),
             inputs: Vec::new(),
+            materials: Vec::new(),
         };
         let survey = survey(&path.join(TREE), &Cancel::default()).unwrap();
         let record = Record {
