@@ -42,7 +42,10 @@ pub(super) fn manifest(
     site: &mut Site<'_>,
     host: &Host,
 ) -> Result<String, StepError> {
-    let list = list(manifest, site, host)?;
+    let project = &site.build.context.directory;
+    let materials = site.materials.iter().flatten();
+    let inputs = materials.map(|one| one.named(project)).collect();
+    let list = list(manifest, site, host)?.made_from(inputs);
     let path = stage(site, &site.build.names.manifest())?;
     write(&path, |file| list.write(file))?;
     Ok(format!("{} packages", list.packages().len()))

@@ -9,7 +9,7 @@ use super::site::Site;
 use super::working_tree::WorkingTree;
 use super::{Caching, EngineError, Progress, StepError, Workspace, observe};
 use crate::host::{self, Host};
-use crate::plan::{Action, LayerKind, Phase};
+use crate::plan::{Action, LayerKind, Phase, add_material};
 
 /// Runs everything that the plan holds.
 pub(super) fn run(
@@ -50,6 +50,13 @@ fn on_cached_layers(
     let overlays = WorkingTree::can_be_overlay(&workspace.directory("overlay")?, host)
         .map_err(|source| failed("Trying an overlay", source))?;
     let layers = Layers::obtain(caching, &identities, overlays, site, host, progress)?;
+    if plan.names_materials() {
+        let mut materials = Vec::new();
+        for material in identities.into_iter().flat_map(|layer| layer.materials) {
+            add_material(material, &mut materials);
+        }
+        site.materials = Some(materials);
+    }
     for phase in [Phase::Development, Phase::Final] {
         if plan.phase(phase).next().is_some() {
             let lowers = layers.lowers(phase.layers(&plan.layers));
@@ -71,6 +78,7 @@ fn on_new_layers(
     let opening = usize::from(plan.base_image().is_some());
     let others = opening + observe::steps(site.build) + 1;
     progress.build_begun(plan.actions().count() + others);
+    site.materials = plan.names_materials().then(Vec::new);
     let base = open_base(workspace, site, host, progress)?;
     let on_base = match &base {
         Some(base) => Some(
@@ -118,7 +126,11 @@ fn open_base(
     let step = progress.begin(&title);
     let host = host.clone().with_report(step.report());
     let opened = BaseTree::open(base, workspace.path(), &host)
-        .and_then(|tree| Ok((tree.check(base, &host)?, tree)));
+        .and_then(|tree| Ok((tree.check(base, &host)?, tree)))
+        .and_then(|opened| {
+            site.note(|| base.material().map(Some))?;
+            Ok(opened)
+        });
     let (note, tree) = opened.map_err(|source| BuildError::Step { title, source })?;
     step.finish(&note);
     site.base = Some(tree.path().to_owned());

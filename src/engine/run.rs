@@ -76,6 +76,7 @@ fn run_steps(
         boot: None,
         file_lists: None,
         provenance: Vec::new(),
+        materials: None,
     };
     let is_final = build.plan.phase(Phase::Final).next().is_some();
     for name in build.former.iter().filter(|_| is_final) {
@@ -128,7 +129,10 @@ pub(super) fn perform(
     let reach =
         |name| fail_point::reach(name, &title).map_err(EngineError::path("write", &site.scratch));
     reach("step-begun")?;
-    let done = steps::perform(action, site, &host);
+    let done = site
+        .note(|| action.material())
+        .map_err(StepError::Plan)
+        .and_then(|()| steps::perform(action, site, &host));
     let note = done.map_err(|source| BuildError::Step {
         title: title.clone(),
         source,

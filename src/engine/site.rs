@@ -11,7 +11,7 @@ use crate::distro::provenance::Provenance;
 use crate::installer::Installer;
 use crate::output::file_lists::FileLists;
 use crate::output::{Artifacts, Digest, Signer};
-use crate::plan::{Context, LayerKind, Plan};
+use crate::plan::{Context, LayerKind, Material, Plan, add_material};
 
 /// Everything that a build of one image is given.
 pub struct Build<'a> {
@@ -64,6 +64,23 @@ pub(super) struct Site<'a> {
     pub file_lists: Option<FileLists>,
     /// What the packages of each tree came from; nothing of a tree of which that is not known.
     pub provenance: Vec<(LayerKind, Option<Provenance>)>,
+    /// What of the project's and the host's files went in, unless nobody asks, or not yet: what cached trees were
+    /// made from is known without another look.
+    pub materials: Option<Vec<Material>>,
     /// What makes the image boot, once it was collected.
     pub boot: Option<Prepared>,
+}
+
+impl Site<'_> {
+    /// Notes what goes in now, where somebody wants to know: `find` looks at it.
+    pub fn note<E>(&mut self, find: impl FnOnce() -> Result<Option<Material>, E>) -> Result<(), E> {
+        if self.materials.is_none() {
+            return Ok(());
+        }
+        let material = find()?;
+        if let (Some(to), Some(material)) = (&mut self.materials, material) {
+            add_material(material, to);
+        }
+        Ok(())
+    }
 }

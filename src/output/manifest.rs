@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{OutputError, apk, dpkg, pacman, rpm, swupd};
+use super::{Material, OutputError, apk, dpkg, pacman, rpm, swupd};
 use crate::distro::provenance::{Provenance, Snapshot};
 use crate::host::Host;
 
@@ -86,6 +86,9 @@ pub struct Manifest {
     /// The state of the repositories that the packages came from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     repositories: Vec<Snapshot>,
+    /// What of the project's and the host's files went in, in the order in which it did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    inputs: Vec<Material>,
     packages: Vec<Package>,
 }
 
@@ -99,6 +102,7 @@ impl Manifest {
             manifest_version: VERSION,
             config,
             repositories: Vec::new(),
+            inputs: Vec::new(),
             packages,
         }
     }
@@ -166,6 +170,13 @@ impl Manifest {
         self
     }
 
+    /// The same with what of the project's and the host's files went in, in the order in which it did.
+    #[must_use]
+    pub fn made_from(mut self, inputs: Vec<Material>) -> Self {
+        self.inputs = inputs;
+        self
+    }
+
     /// What the image is.
     #[must_use]
     pub fn subject(&self) -> &Subject {
@@ -209,6 +220,7 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::MaterialKind;
 
     fn package(name: &str, architecture: &str, size: Option<u64>) -> Package {
         Package {
@@ -275,6 +287,43 @@ mod tests {
 }
 "#;
         assert_eq!(String::from_utf8(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_went_in_stands_before_the_packages() {
+        let material = |kind, name: &str, commit: Option<&str>| Material {
+            kind,
+            name: name.to_owned(),
+            sha256: "0".repeat(64),
+            commit: commit.map(str::to_owned),
+        };
+        let manifest = Manifest::new(Subject::default(), Vec::new()).made_from(vec![
+            material(MaterialKind::SkeletonTree, "mkosi.skeleton", None),
+            material(MaterialKind::Sources, ".", Some("c0ffee")),
+        ]);
+        let mut text = Vec::new();
+        manifest.write(&mut text).unwrap();
+        let text = String::from_utf8(text)
+            .unwrap()
+            .replace(&"0".repeat(64), "…");
+        let expected = r#"
+  "inputs": [
+    {
+      "kind": "skeleton-tree",
+      "name": "mkosi.skeleton",
+      "sha256": "…"
+    },
+    {
+      "kind": "sources",
+      "name": ".",
+      "sha256": "…",
+      "commit": "c0ffee"
+    }
+  ],
+  "packages": []
+}
+"#;
+        assert!(text.ends_with(expected), "{text}");
     }
 
     #[test]
