@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::site::Site;
 use super::{EngineError, StepError};
 use crate::host::Host;
-use crate::plan::BuildRun;
+use crate::plan::{BuildRun, Material};
 use crate::scripts::sources::{self, Sources};
 use crate::scripts::{self, Workplace};
 use crate::tree::Root;
@@ -21,10 +21,20 @@ const EPOCH: &str = "SOURCE_DATE_EPOCH";
 /// Copies the sources into the tree.
 pub(super) fn copy_sources(
     sources: &Sources,
-    site: &Site<'_>,
+    site: &mut Site<'_>,
     host: &Host,
 ) -> Result<String, StepError> {
-    let copied = sources::place(sources, &Root::open(&site.tree)?, host)?;
+    let root = Root::open(&site.tree)?;
+    let copied = sources::place(sources, &root, host)?;
+    // Where git tracks nothing of them, its commit says nothing of them.
+    if sources.by_git() && copied.entries > 0 {
+        site.note(|| {
+            let commit = sources::commit(&sources.path, host)?;
+            let inside = Path::new(sources::SOURCES);
+            let material = Material::of_sources(&sources.path, commit, &root, inside)?;
+            Ok::<_, StepError>(Some(material))
+        })?;
+    }
     Ok(entries(copied.entries))
 }
 

@@ -54,6 +54,39 @@ pub(super) fn list(top: &Path, others: bool, host: &Host) -> Result<List, Source
     Ok(git.list)
 }
 
+/// The commit that is checked out in the git working tree `top`; none where nothing was committed yet.
+///
+/// # Errors
+/// When git was interrupted.
+pub fn commit(top: &Path, host: &Host) -> Result<Option<String>, SourcesError> {
+    let user = if is_root() { owner(top)? } else { None };
+    let command = harmless(user.as_ref(), top).args(["rev-parse", "--verify", "--quiet", "HEAD"]);
+    match host.run(command) {
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let name = Some(text.trim()).filter(|name| !name.is_empty());
+            Ok(name.filter(is_name).map(str::to_owned))
+        }
+        Err(CommandError::Cancelled) => Err(SourcesError::Cancelled),
+        Err(_) => Ok(None),
+    }
+}
+
+/// git in a directory, for its output, without what could do harm.
+fn harmless(user: Option<&CallingUser>, directory: &Path) -> Command {
+    let command = match user {
+        Some(user) => user.command("git"),
+        None => Command::new("git"),
+    };
+    let command = command.clean_env().args(HARMLESS);
+    QUIET
+        .into_iter()
+        .fold(command, |command, (name, value)| command.env(name, value))
+        .current_dir(directory)
+        .stdout(Stdout::Capture)
+}
+
 /// Who owns the working tree, if that is not root. Where the tree is root's and the repository is not,
 /// whoever owns the repository: its settings are theirs.
 fn owner(top: &Path) -> Result<Option<CallingUser>, SourcesError> {
@@ -140,19 +173,9 @@ impl Git<'_> {
     }
 
     fn ls_files(&self, at: &Path, what: &[&str]) -> Result<Vec<u8>, SourcesError> {
-        let mut command = match &self.user {
-            Some(user) => user.command("git"),
-            None => Command::new("git"),
-        }
-        .clean_env()
-        .args(HARMLESS)
-        .args(["ls-files", "-z", "--no-recurse-submodules"])
-        .args(what)
-        .current_dir(self.top.join(at))
-        .stdout(Stdout::Capture);
-        for (name, value) in QUIET {
-            command = command.env(name, value);
-        }
+        let command = harmless(self.user.as_ref(), &self.top.join(at))
+            .args(["ls-files", "-z", "--no-recurse-submodules"])
+            .args(what);
         let output = self.host.run(command);
         output.map(|o| o.stdout).map_err(|e| self.explain(at, e))
     }

@@ -14,6 +14,7 @@ use crate::config::values::SourceTransfer;
 use crate::host::{CommandError, HostError, printable_path};
 use crate::tree::TreeError;
 
+pub use git::commit;
 pub use place::place;
 pub use show::{Shown, show};
 
@@ -32,12 +33,22 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// Whether git says which files they are.
+    #[must_use]
+    pub const fn by_git(&self) -> bool {
+        match self.transfer {
+            SourceTransfer::CopyGitCached | SourceTransfer::CopyGitOthers => true,
+            SourceTransfer::CopyAll | SourceTransfer::Mount => false,
+        }
+    }
+
     /// The programs that the transfer takes.
     #[must_use]
-    pub fn tools(&self) -> &'static [&'static str] {
-        match self.transfer {
-            SourceTransfer::CopyGitCached | SourceTransfer::CopyGitOthers => &["git", "setpriv"],
-            SourceTransfer::CopyAll | SourceTransfer::Mount => &[],
+    pub const fn tools(&self) -> &'static [&'static str] {
+        if self.by_git() {
+            &["git", "setpriv"]
+        } else {
+            &[]
         }
     }
 }
