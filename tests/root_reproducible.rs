@@ -185,7 +185,9 @@ fn root_reproducible_with_and_without_kept_trees() {
     let repository = repository();
     let cache = tempfile::tempdir().unwrap();
     let made = |flags: &[&str], there: Option<Elsewhere>| -> (Project, Option<Elsewhere>) {
-        let project = project(&repository, cache.path(), "gpt_ext4", "");
+        // Whatever repository the directory of the tests is in.
+        let settings = "\n[Packages]\nSourceFileTransfer=copy-all\n";
+        let project = project(&repository, cache.path(), "gpt_ext4", settings);
         project.script(
             "mkosi.build",
             "#!/bin/sh\nmkdir -p $DESTDIR/usr/share/built\nfor n in 3 1 2; do\n\
@@ -199,20 +201,28 @@ fn root_reproducible_with_and_without_kept_trees() {
     };
     let (plain, _) = made(&["build"], None);
     let (kept, _) = made(&["-i", "build"], None);
-    let image = |project: &Project| -> PathBuf { project.path().join(OUTPUT).join("image.raw") };
-    assert_same(&image(&plain), &image(&kept));
+    let made_in =
+        |project: &Project, name: &str| -> PathBuf { project.path().join(OUTPUT).join(name) };
+    let same = |first: &Project, second: &Project| {
+        for name in ["image.raw", "image.manifest"] {
+            assert_same(&made_in(first, name), &made_in(second, name));
+        }
+    };
+    same(&plain, &kept);
     // From the kept trees now.
     fs::write(kept.path().join("mkosi.extra/new"), "").unwrap();
     fs::remove_file(kept.path().join("mkosi.extra/new")).unwrap();
     let again = alone(&kept, &["-i", "-f", "build"]);
     again.succeeds().says("cached");
-    assert_same(&image(&plain), &image(&kept));
+    same(&plain, &kept);
     let (_, there) = made(
         &["-i", "build"],
         Some(Elsewhere::new(HostFileSystem::Btrfs)),
     );
     let there = there.unwrap();
-    assert_same(&image(&plain), &there.kept(OUTPUT).join("image.raw"));
+    for name in ["image.raw", "image.manifest"] {
+        assert_same(&made_in(&plain, name), &there.kept(OUTPUT).join(name));
+    }
 }
 
 /// Debian's own packages, scripts and kernel, with all that makes it boot.
