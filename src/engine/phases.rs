@@ -128,7 +128,7 @@ fn open_base(
     let opened = BaseTree::open(base, workspace.path(), &host)
         .and_then(|tree| Ok((tree.check(base, &host)?, tree)))
         .and_then(|opened| {
-            site.note(|| base.material().map(Some))?;
+            site.note(|| base.material(&host.cancel).map(Some))?;
             Ok(opened)
         });
     let (note, tree) = opened.map_err(|source| BuildError::Step { title, source })?;

@@ -31,7 +31,8 @@ pub(super) fn copy_sources(
         site.note(|| {
             let commit = sources::commit(&sources.path, host)?;
             let inside = Path::new(sources::SOURCES);
-            let material = Material::of_sources(&sources.path, commit, &root, inside)?;
+            let material =
+                Material::of_sources(&sources.path, commit, &root, inside, &host.cancel)?;
             Ok::<_, StepError>(Some(material))
         })?;
     }

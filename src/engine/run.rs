@@ -130,7 +130,7 @@ pub(super) fn perform(
         |name| fail_point::reach(name, &title).map_err(EngineError::path("write", &site.scratch));
     reach("step-begun")?;
     let done = site
-        .note(|| action.material())
+        .note(|| action.material(&host.cancel))
         .map_err(StepError::Plan)
         .and_then(|()| steps::perform(action, site, &host));
     let note = done.map_err(|source| BuildError::Step {

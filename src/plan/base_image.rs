@@ -52,8 +52,8 @@ impl BaseImage {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn material(&self) -> Result<Material, PlanError> {
-        let files = source_trees::describe_owned(&self.path)?;
+    pub fn material(&self, cancel: &Cancel) -> Result<Material, PlanError> {
+        let files = source_trees::describe_owned(&self.path, cancel)?;
         let digest = source_trees::digest(&files);
         Ok(Material::new(MaterialKind::BaseImage, &self.path, digest))
     }
@@ -101,7 +101,9 @@ mod tests {
             release: "bookworm".into(),
             architecture: "x86_64".into(),
         };
-        base.input(&base.material().unwrap()).unwrap().value
+        base.input(&base.material(&Cancel::default()).unwrap())
+            .unwrap()
+            .value
     }
 
     #[test]

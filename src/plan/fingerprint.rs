@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::inputs::{Input, inputs};
 use super::texts::Texts;
 use super::{Layer, LayerKind, Material, PlanError};
+use crate::host::Cancel;
 
 /// Changes when this program makes other trees of the same inputs, or keeps them in another way.
 pub const LAYER_FORMAT: u32 = 1;
@@ -57,10 +58,14 @@ pub struct LayerIdentity {
 ///
 /// # Errors
 /// When a file that goes into a layer cannot be read.
-pub fn identify(layers: &[Layer], common: &[Input]) -> Result<Vec<LayerIdentity>, PlanError> {
+pub fn identify(
+    layers: &[Layer],
+    common: &[Input],
+    cancel: &Cancel,
+) -> Result<Vec<LayerIdentity>, PlanError> {
     let mut identities: Vec<LayerIdentity> = Vec::with_capacity(layers.len());
     for layer in layers {
-        let (mut its, materials) = inputs(layer)?;
+        let (mut its, materials) = inputs(layer, cancel)?;
         its.extend(common.iter().cloned());
         its.push(Input::new(
             "format of cached images",

@@ -51,7 +51,7 @@ fn host() -> Vec<Input> {
 
 /// The names of the base and the development layer.
 fn names(plan: &Plan, host: &[Input]) -> [String; 2] {
-    let identities = identify(&plan.layers, host).unwrap();
+    let identities = identify(&plan.layers, host, &Cancel::default()).unwrap();
     assert_eq!(identities.len(), 2);
     assert_eq!(
         identities[1].parent.as_ref(),

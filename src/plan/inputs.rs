@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::materials::file_digest;
 use super::{Action, Layer, Material, PlanError, source_trees};
+use crate::host::Cancel;
 use crate::installer::Request;
 use crate::output::MaterialKind;
 
@@ -37,11 +38,14 @@ impl Input {
 ///
 /// # Errors
 /// When a file that goes into the layer cannot be read.
-pub(super) fn inputs(layer: &Layer) -> Result<(Vec<Input>, Vec<Material>), PlanError> {
+pub(super) fn inputs(
+    layer: &Layer,
+    cancel: &Cancel,
+) -> Result<(Vec<Input>, Vec<Material>), PlanError> {
     let mut inputs = Vec::new();
     let mut materials = Vec::new();
     if let Some(base) = &layer.from {
-        let material = base.material()?;
+        let material = base.material(cancel)?;
         inputs.push(base.input(&material)?);
         materials.push(material);
     }
@@ -52,7 +56,7 @@ pub(super) fn inputs(layer: &Layer) -> Result<(Vec<Input>, Vec<Material>), PlanE
             Action::PrepareTree(_) => {}
             Action::CopySkeleton(tree) => {
                 skeletons += 1;
-                let files = source_trees::describe(&tree.path)?;
+                let files = source_trees::describe(&tree.path, cancel)?;
                 materials.push(Material::new(
                     MaterialKind::SkeletonTree,
                     &tree.path,

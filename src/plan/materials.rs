@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::{Action, Plan, PlanError, source_trees};
-use crate::host::hex;
+use crate::host::{Cancel, hex};
 use crate::output::{self, MaterialKind};
 use crate::scripts::{Function, Text};
 use crate::tree::{Root, TreeError};
@@ -36,8 +36,8 @@ impl Material {
         }
     }
 
-    fn of_tree(kind: MaterialKind, path: &Path) -> Result<Self, PlanError> {
-        let files = source_trees::describe(path)?;
+    fn of_tree(kind: MaterialKind, path: &Path, cancel: &Cancel) -> Result<Self, PlanError> {
+        let files = source_trees::describe(path, cancel)?;
         Ok(Self::new(kind, path, source_trees::digest(&files)))
     }
 
@@ -54,8 +54,9 @@ impl Material {
         commit: Option<String>,
         root: &Root,
         inside: &Path,
+        cancel: &Cancel,
     ) -> Result<Self, TreeError> {
-        let files = source_trees::describe_checked_out(root, inside)?;
+        let files = source_trees::describe_checked_out(root, inside, cancel)?;
         let digest = source_trees::digest(&files);
         Ok(Self {
             commit,
@@ -97,14 +98,14 @@ impl Action {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn material(&self) -> Result<Option<Material>, PlanError> {
+    pub fn material(&self, cancel: &Cancel) -> Result<Option<Material>, PlanError> {
         use MaterialKind as Kind;
         let (kind, file) = match self {
             Self::CopySkeleton(tree) => {
-                return Material::of_tree(Kind::SkeletonTree, &tree.path).map(Some);
+                return Material::of_tree(Kind::SkeletonTree, &tree.path, cancel).map(Some);
             }
             Self::CopyExtra(tree) => {
-                return Material::of_tree(Kind::ExtraTree, &tree.path).map(Some);
+                return Material::of_tree(Kind::ExtraTree, &tree.path, cancel).map(Some);
             }
             Self::Prepare(script) => (Kind::PrepareScript, &script.path),
             Self::Build(run) => (Kind::BuildScript, &run.script.script.path),

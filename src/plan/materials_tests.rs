@@ -37,7 +37,7 @@ fn plan(fixture: &Fixture) -> (Plan, PathBuf) {
 fn noted(plan: &Plan) -> Vec<Material> {
     let mut materials = Vec::new();
     for action in plan.actions() {
-        if let Some(material) = action.material().unwrap() {
+        if let Some(material) = action.material(&Cancel::default()).unwrap() {
             add_material(material, &mut materials);
         }
     }
@@ -90,16 +90,18 @@ fn cached_trees_were_made_from_the_same() {
             .args(flags);
         let (plan, _) = plan(&fixture);
         let mut cached = Vec::new();
-        for layer in identify(&plan.layers, &[]).unwrap() {
+        for layer in identify(&plan.layers, &[], &Cancel::default()).unwrap() {
             for material in layer.materials {
                 add_material(material, &mut cached);
             }
         }
-        let base = plan.base_image().map(|base| base.material().unwrap());
+        let base = plan
+            .base_image()
+            .map(|base| base.material(&Cancel::default()).unwrap());
         let of_layers = plan.layers.iter().flat_map(|layer| &layer.actions);
         let mut expected: Vec<Material> = base.into_iter().collect();
         for action in of_layers {
-            if let Some(material) = action.material().unwrap() {
+            if let Some(material) = action.material(&Cancel::default()).unwrap() {
                 add_material(material, &mut expected);
             }
         }
@@ -140,8 +142,8 @@ fn times_do_not_count() {
     fs::write(&file, "hello").unwrap();
     fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
     let digests = || {
-        let base = base(&tree).material().unwrap().sha256;
-        let extra = Material::of_tree(MaterialKind::ExtraTree, &tree).unwrap();
+        let base = base(&tree).material(&Cancel::default()).unwrap().sha256;
+        let extra = Material::of_tree(MaterialKind::ExtraTree, &tree, &Cancel::default()).unwrap();
         [base, extra.sha256]
     };
     let before = digests();
@@ -169,9 +171,12 @@ fn an_archive_and_a_disk_image_are_their_bytes() {
     let path = dir.path().join("a.tar");
     fs::write(&path, "one").unwrap();
     let sum = hex(&Sha256::digest(b"one"));
-    let extra = Material::of_tree(MaterialKind::ExtraTree, &path).unwrap();
+    let extra = Material::of_tree(MaterialKind::ExtraTree, &path, &Cancel::default()).unwrap();
     assert_eq!(
-        (extra.sha256, base(&path).material().unwrap().sha256),
+        (
+            extra.sha256,
+            base(&path).material(&Cancel::default()).unwrap().sha256
+        ),
         (sum.clone(), sum)
     );
 }
@@ -212,9 +217,15 @@ fn sources_are_what_git_keeps_of_them() {
         .unwrap();
         let root = Root::open(&top).unwrap();
         let commit = Some("c0ffee".to_owned());
-        Material::of_sources(Path::new("/p"), commit, &root, Path::new("/root/src"))
-            .unwrap()
-            .sha256
+        Material::of_sources(
+            Path::new("/p"),
+            commit,
+            &root,
+            Path::new("/root/src"),
+            &Cancel::default(),
+        )
+        .unwrap()
+        .sha256
     };
     let first = digest("a", 0o755, 0o755);
     assert_eq!(first, digest("b", 0o700, 0o700));

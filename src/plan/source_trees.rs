@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::PlanError;
 use super::texts::Texts;
-use crate::host::{hex, is_hidden};
+use crate::host::{Cancel, hex, is_hidden};
 use crate::tree::{self, Described, Root, TreeError};
 
 /// What stands before an archive's own hash.
@@ -17,20 +17,24 @@ pub(super) type Files = BTreeMap<String, String>;
 
 /// What each file of the tree (a directory, or a tar archive) is, by its path in it. An archive is one
 /// file without a path.
-pub(super) fn describe(path: &Path) -> Result<Files, PlanError> {
-    described(path, text)
+pub(super) fn describe(path: &Path, cancel: &Cancel) -> Result<Files, PlanError> {
+    described(path, cancel, text)
 }
 
 /// As [`describe`], of a tree whose owners count.
-pub(super) fn describe_owned(path: &Path) -> Result<Files, PlanError> {
-    described(path, |file| match file.owner {
+pub(super) fn describe_owned(path: &Path, cancel: &Cancel) -> Result<Files, PlanError> {
+    described(path, cancel, |file| match file.owner {
         Some((user, group)) => format!("{} of {user}:{group}", text(file)),
         None => text(file),
     })
 }
 
-fn described(path: &Path, text: impl Fn(&Described) -> String) -> Result<Files, PlanError> {
-    let described = tree::describe(path).map_err(|(path, source)| PlanError::Read {
+fn described(
+    path: &Path,
+    cancel: &Cancel,
+    text: impl Fn(&Described) -> String,
+) -> Result<Files, PlanError> {
+    let described = tree::describe(path, cancel).map_err(|(path, source)| PlanError::Read {
         path,
         source: source.into(),
     })?;
@@ -42,8 +46,12 @@ fn described(path: &Path, text: impl Fn(&Described) -> String) -> Result<Files, 
 
 /// What git would keep of each file in the directory `path` of an image: whether it can be run, but no
 /// other bits of its mode, which are those of whoever checked it out.
-pub(super) fn describe_checked_out(root: &Root, path: &Path) -> Result<Files, TreeError> {
-    let described = tree::describe_inside(root, path)?;
+pub(super) fn describe_checked_out(
+    root: &Root,
+    path: &Path,
+    cancel: &Cancel,
+) -> Result<Files, TreeError> {
+    let described = tree::describe_inside(root, path, cancel)?;
     let files = described.into_iter();
     Ok(files
         .map(|(path, mut file)| {
@@ -139,13 +147,13 @@ mod tests {
         for (path, bits) in [("etc", 0o755), ("etc/apt", 0o755), ("etc/motd", 0o644)] {
             mode(path, bits);
         }
-        let mut before = describe(&top).unwrap();
+        let mut before = describe(&top, &Cancel::default()).unwrap();
         assert_eq!(before.len(), 5);
         assert!(before["etc/motd"].starts_with("file 0644 sha256 2cf24dba"));
         assert_eq!(before["etc/link"], "link to motd");
         assert_eq!(before["etc"], "directory 0755");
         let mut changed = |paths: &[&str]| {
-            let after = describe(&top).unwrap();
+            let after = describe(&top, &Cancel::default()).unwrap();
             let mut names: Vec<String> = before.keys().chain(after.keys()).cloned().collect();
             names.sort();
             names.dedup();
@@ -182,10 +190,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.tar");
         fs::write(&path, "one").unwrap();
-        let one = describe(&path).unwrap();
+        let one = describe(&path, &Cancel::default()).unwrap();
         assert_eq!(one.keys().collect::<Vec<_>>(), [""]);
         fs::write(&path, "two").unwrap();
-        assert_ne!(one, describe(&path).unwrap());
-        assert!(describe(&dir.path().join("missing")).is_err());
+        assert_ne!(one, describe(&path, &Cancel::default()).unwrap());
+        assert!(describe(&dir.path().join("missing"), &Cancel::default()).is_err());
     }
 }

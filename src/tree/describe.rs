@@ -17,8 +17,8 @@ use super::listing::{DIRECTORY, list, open_child};
 use super::root::Root;
 use super::stat::{Kind, Metadata};
 use super::xattrs::{self, Of};
-use crate::host::extents;
 use crate::host::zeros::is_zero;
+use crate::host::{Cancel, extents};
 
 /// One file of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,29 +60,37 @@ const MAX_DEPTH: usize = 400;
 /// are described as such.
 ///
 /// # Errors
-/// The path that cannot be read.
-pub fn describe(source: &Path) -> Result<Vec<(PathBuf, Described)>, Failed> {
+/// The path that cannot be read; `ECANCELED` when the build is interrupted.
+pub fn describe(source: &Path, cancel: &Cancel) -> Result<Vec<(PathBuf, Described)>, Failed> {
     let failed = |e: Errno| (source.to_owned(), e);
     let file = rustix::fs::open(source, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(failed)?;
     if Metadata::of(&file).map_err(failed)?.kind != Kind::Directory {
         let mut archive = Described::new("archive");
-        archive.digest = Some(digest(File::from(file)).map_err(failed)?);
+        archive.digest = Some(digest(File::from(file), cancel).map_err(failed)?);
         return Ok(vec![(PathBuf::new(), archive)]);
     }
-    directory(source, file)
+    directory(source, file, cancel)
 }
 
 /// As [`describe`], of the directory `path` of an image: no link leads out of it.
 ///
 /// # Errors
 /// What cannot be read.
-pub fn describe_inside(root: &Root, path: &Path) -> Result<Vec<(PathBuf, Described)>, TreeError> {
+pub fn describe_inside(
+    root: &Root,
+    path: &Path,
+    cancel: &Cancel,
+) -> Result<Vec<(PathBuf, Described)>, TreeError> {
     let fd = root.open_dir(path)?;
-    directory(path, fd).map_err(|(path, e)| root.failed("read", &path, e))
+    directory(path, fd, cancel).map_err(|(path, e)| root.failed("read", &path, e))
 }
 
-fn directory(source: &Path, file: OwnedFd) -> Result<Vec<(PathBuf, Described)>, Failed> {
+fn directory(
+    source: &Path,
+    file: OwnedFd,
+    cancel: &Cancel,
+) -> Result<Vec<(PathBuf, Described)>, Failed> {
     let mut found = Vec::new();
     walk(source, &file, Path::new(""), 0, &mut found)?;
     found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
@@ -102,7 +110,7 @@ fn directory(source: &Path, file: OwnedFd) -> Result<Vec<(PathBuf, Described)>, 
                     name.target = Some(first.clone().into_os_string());
                     name
                 }
-                None => one(&file, &path, &meta).map_err(|e| (source.join(&path), e))?,
+                None => one(&file, &path, &meta, cancel).map_err(|e| (source.join(&path), e))?,
             };
             Ok((path, described))
         })
@@ -136,7 +144,7 @@ fn walk(
     Ok(())
 }
 
-fn one(top: &OwnedFd, path: &Path, meta: &Metadata) -> Result<Described, Errno> {
+fn one(top: &OwnedFd, path: &Path, meta: &Metadata, cancel: &Cancel) -> Result<Described, Errno> {
     let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Errno::INVAL);
     };
@@ -165,7 +173,7 @@ fn one(top: &OwnedFd, path: &Path, meta: &Metadata) -> Result<Described, Errno> 
     if meta.kind == Kind::File {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(&dir, name, flags, Mode::empty())?;
-        described.digest = Some(digest(File::from(file))?);
+        described.digest = Some(digest(File::from(file), cancel)?);
     }
     Ok(described)
 }
@@ -195,19 +203,20 @@ const LARGE: u64 = 1 << 30;
 /// Read and hashed at a time.
 const PIECE: usize = 128 * 1024;
 
-fn digest(file: File) -> Result<[u8; 32], Errno> {
+fn digest(file: File, cancel: &Cancel) -> Result<[u8; 32], Errno> {
     let failed = |e: std::io::Error| Errno::from_io_error(&e).unwrap_or(Errno::IO);
     if file.metadata().map_err(failed)?.len() < LARGE {
-        whole_digest(file).map_err(failed)
+        whole_digest(file, cancel).map_err(failed)
     } else {
-        digest_of_data(&file).map_err(failed)
+        digest_of_data(&file, cancel).map_err(failed)
     }
 }
 
-fn whole_digest(mut file: File) -> std::io::Result<[u8; 32]> {
+fn whole_digest(mut file: File, cancel: &Cancel) -> std::io::Result<[u8; 32]> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; PIECE];
     loop {
+        go_on(cancel)?;
         match file.read(&mut buffer) {
             Ok(0) => return Ok(hash.finalize().into()),
             Ok(n) => hash.update(&buffer[..n]),
@@ -217,13 +226,22 @@ fn whole_digest(mut file: File) -> std::io::Result<[u8; 32]> {
     }
 }
 
+/// An error when the build is interrupted.
+fn go_on(cancel: &Cancel) -> std::io::Result<()> {
+    if cancel.is_cancelled() {
+        return Err(Errno::CANCELED.into());
+    }
+    Ok(())
+}
+
 /// The same whether zeros are holes or not: of each piece that is not all zeros where it is and what it
 /// holds, and the size.
-fn digest_of_data(file: &File) -> std::io::Result<[u8; 32]> {
+fn digest_of_data(file: &File, cancel: &Cancel) -> std::io::Result<[u8; 32]> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; PIECE];
     for range in extents::of(file, PIECE as u64, &[])? {
         for at in range.clone().step_by(PIECE) {
+            go_on(cancel)?;
             let length = usize::try_from(range.end - at).map_or(PIECE, |left| left.min(PIECE));
             let piece = &mut buffer[..length];
             file.read_exact_at(piece, at)?;
@@ -251,8 +269,24 @@ mod tests {
     }
 
     #[test]
+    fn stops_when_asked() {
+        let cancel = Cancel::default();
+        cancel.cancel();
+        for size in [1 << 20, 2 << 30] {
+            let file = sized(size, &[(5, b"data")]);
+            assert_eq!(digest(file, &cancel), Err(Errno::CANCELED));
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("file"), "data").unwrap();
+        let (path, error) = describe(dir.path(), &cancel).unwrap_err();
+        assert_eq!((path, error), (dir.path().join("file"), Errno::CANCELED));
+    }
+
+    #[test]
     fn a_file_of_holes_is_described_at_once() {
-        let digest = |size, pieces: &[(u64, &[u8])]| digest(sized(size, pieces)).unwrap();
+        let digest = |size, pieces: &[(u64, &[u8])]| {
+            digest(sized(size, pieces), &Cancel::default()).unwrap()
+        };
         let size = 8 << 40;
         let data = [(5 << 30, &b"data"[..])];
         let begun = std::time::Instant::now();
@@ -273,7 +307,7 @@ mod tests {
 
     #[test]
     fn an_ordinary_file_is_its_bytes() {
-        let digest = digest(sized(5, &[(0, b"hello")])).unwrap();
+        let digest = digest(sized(5, &[(0, b"hello")]), &Cancel::default()).unwrap();
         assert_eq!(digest[..], Sha256::digest(b"hello")[..]);
     }
 }

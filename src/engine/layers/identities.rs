@@ -18,6 +18,7 @@ pub fn identities(
     Ok(plan::identify(
         &plan.layers,
         &common(context, installer, host)?,
+        &host.cancel,
     )?)
 }
 

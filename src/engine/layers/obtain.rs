@@ -347,7 +347,7 @@ impl Work<'_, '_> {
     ) -> Result<(String, Ground), StepError> {
         let build = self.site.build;
         let common = common(build.context, build.installer, self.host)?;
-        let now = plan::identify(&build.plan.layers, &common)?;
+        let now = plan::identify(&build.plan.layers, &common, &self.host.cancel)?;
         if !now.contains(identity) {
             self.host.report.warn(
                 "something that packages are installed from changed while they were installed: \

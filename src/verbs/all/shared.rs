@@ -12,7 +12,7 @@ use super::schedule::Base;
 use super::targets::Target;
 use crate::engine::layers::Store;
 use crate::engine::{BuildError, Caching, EngineError, Workspace};
-use crate::host::{Crew, HostError, Quiet};
+use crate::host::{Cancel, Crew, HostError, Quiet};
 use crate::output::Artifacts;
 use crate::plan::{self, Input, Plan, PlanError};
 
@@ -67,7 +67,7 @@ fn names(target: &Target, plan: &Plan) -> Result<Layers, String> {
     // Another package manager may be found there.
     let search = target.config.extra_search_paths.as_slice();
     let search = Input::new("ExtraSearchPaths", format!("{search:?}"));
-    let layers = plan::identify(&plan.layers, &[search])
+    let layers = plan::identify(&plan.layers, &[search], &Cancel::default())
         .map_err(|error: PlanError| super::super::terminal::chain(&error))?;
     Ok(layers
         .into_iter()
