@@ -543,7 +543,10 @@ fn root_variables_of_the_caller_do_not_matter() {
 #[test]
 #[ignore = "run by root_variables_of_the_caller_do_not_matter"]
 fn root_helper_places_the_sources() {
-    let directory = PathBuf::from(std::env::var_os("PLACE_SOURCES").unwrap());
+    // Whoever runs all ignored tests runs this one, too.
+    let Some(directory) = std::env::var_os("PLACE_SOURCES").map(PathBuf::from) else {
+        return;
+    };
     let sources = Sources {
         path: directory.join("src"),
         transfer: CopyGitCached,

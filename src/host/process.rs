@@ -273,7 +273,9 @@ impl Running {
         }
         let status = self.child.wait()?;
         self.pid = None;
-        Ok(if asked.is_some() { None } else { Some(status) })
+        // A command that ends just when it would be asked to has not been heard of either.
+        let cancelled = asked.is_some() || host.cancel.is_cancelled();
+        Ok(if cancelled { None } else { Some(status) })
     }
 
     fn has_ended(&self) -> io::Result<bool> {
