@@ -95,6 +95,9 @@ fn attributes(project: &Project, one_each: bool) {
         &[
             "--xattrs",
             "--xattrs-include=*",
+            // The archive itself is named in the manifest by its hash.
+            "--mtime=@1",
+            "--pax-option=exthdr.name=%d/%f,delete=atime,delete=ctime",
             "-C",
             &from,
             "-cf",
