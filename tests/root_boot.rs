@@ -437,7 +437,7 @@ fn root_boots_encrypted_btrfs() {
     .run(&encrypted, &[])
     .is_well()
     .has("mapped", "root: crypt")
-    .has("mount:/", "/dev/mapper/root btrfs rw");
+    .has("mount:/", "/dev/dm-0 btrfs rw");
 }
 
 #[test]
