@@ -59,14 +59,14 @@ impl BaseImage {
     }
 
     /// What stands for it in the name of a layer on top of it, where `material` is in it.
-    pub(super) fn input(&self, material: &Material) -> Result<Input, PlanError> {
+    pub(super) fn input(&self, material: &Material, cancel: &Cancel) -> Result<Input, PlanError> {
         let meta = fs::metadata(&self.path).map_err(|source| PlanError::Read {
             path: self.path.clone(),
             source,
         })?;
         let content = &material.sha256;
         let value = if meta.is_dir() {
-            directory(&self.path, content)?
+            directory(&self.path, content, cancel)?
         } else {
             format!("file of {} bytes, {content}", meta.len())
         };
@@ -75,8 +75,8 @@ impl BaseImage {
 }
 
 /// Times, too, and the content: times alone do not tell where they are clamped.
-fn directory(path: &Path, content: &str) -> Result<String, PlanError> {
-    let survey = tree::survey(path, &Cancel::default()).map_err(|error| PlanError::Read {
+fn directory(path: &Path, content: &str, cancel: &Cancel) -> Result<String, PlanError> {
+    let survey = tree::survey(path, cancel).map_err(|error| PlanError::Read {
         path: path.to_owned(),
         source: io::Error::other(error.to_string()),
     })?;
@@ -101,9 +101,9 @@ mod tests {
             release: "bookworm".into(),
             architecture: "x86_64".into(),
         };
-        base.input(&base.material(&Cancel::default()).unwrap())
-            .unwrap()
-            .value
+        let cancel = Cancel::default();
+        let material = base.material(&cancel).unwrap();
+        base.input(&material, &cancel).unwrap().value
     }
 
     #[test]

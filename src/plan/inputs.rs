@@ -46,7 +46,7 @@ pub(super) fn inputs(
     let mut materials = Vec::new();
     if let Some(base) = &layer.from {
         let material = base.material(cancel)?;
-        inputs.push(base.input(&material)?);
+        inputs.push(base.input(&material, cancel)?);
         materials.push(material);
     }
     let mut skeletons = 0;
