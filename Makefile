@@ -68,6 +68,7 @@ vendor:
 	$(CARGO) vendor --quiet --locked --versioned-dirs vendor
 
 deb:
+	scripts/install-tools cargo-deb
 	mkdir -p target $(DIST)
 	scripts/crate-licences $$(rustc -vV | sed -n 's/^host: //p') >target/crate-licences
 	scripts/debian-changelog >target/debian-changelog

@@ -5,11 +5,12 @@
 //! own, what apt would have told dpkg is told to the tree's own dpkg instead, inside the tree. In
 //! either case the image needs no apt, no network and no keys.
 
+use super::decided::{self, Choice};
 use super::filling::Filling;
 use super::installed::Installed;
 use super::leavings;
 use super::read::read_all;
-use super::resolve::{self, Choice};
+use super::resolve;
 use super::services::Refusal;
 use super::settings::Settings;
 use super::told::tell_dpkg;
@@ -71,7 +72,7 @@ fn unpack_new(
     if !installed.takes(&packages, &request.architecture) {
         return Ok(false);
     }
-    let order = resolve::configured(settings)?;
+    let order = decided::configured(settings)?;
     let mut filling = Filling::new(request, &packages, root, site, host, Some(&installed))?;
     filling.others(&order)?;
     Ok(true)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::settings::Settings;
-use super::{APT_DIRECTORIES, DPKG_STATUS, resolve};
+use super::{APT_DIRECTORIES, DPKG_STATUS, update};
 use crate::config::suggest;
 use crate::host::{Command, CommandError, Host, Stdout};
 use crate::installer::apt;
@@ -32,7 +32,7 @@ pub(super) fn unknown(
     root.create_dir_all("var/lib/dpkg", 0o755)?;
     root.write(DPKG_STATUS, "", 0o644)?;
     let settings = Settings::write(request, site, &keyrings, host)?;
-    resolve::update_if_older(FRESH, &settings, request, host)?;
+    update::update_if_older(FRESH, &settings, request, host)?;
     let ask = |words: &[&str]| -> Result<String, InstallError> {
         let command = Command::new("apt-cache")
             .env("APT_CONFIG", &settings.file)

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use sha2::{Digest, Sha256, Sha512};
 
+use super::decided::Chosen;
 use super::filling::about;
-use super::resolve::Chosen;
 use super::settings::Settings;
 use crate::distro::provenance::Archive;
 use crate::host::Cancel;

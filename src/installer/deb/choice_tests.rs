@@ -6,11 +6,13 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use super::super::DPKG_STATUS;
+use super::super::decided::Chosen;
+use super::super::update::update_if_older;
 use super::*;
 use crate::config::values::Distribution;
 use crate::distro::Repositories;
 use crate::host::{Cancel, HostRunner, Quiet, Stdout};
-use crate::installer::tests;
+use crate::installer::{apt, tests};
 
 /// A tree of a release, and packages that are holes: apt believes the size of what it has.
 struct Scene {

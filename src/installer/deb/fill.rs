@@ -2,10 +2,10 @@
 
 use super::filling::Filling;
 use super::read::read_all;
-use super::resolve;
 use super::services::Refusal;
 use super::settings::Settings;
 use super::{DPKG_STATUS, database, leavings};
+use super::{decided, resolve};
 use crate::distro::provenance::Archive;
 use crate::host::Host;
 use crate::installer::apt::USR_IS_MERGED;
@@ -37,7 +37,7 @@ pub(super) fn fill(
     let choice = resolve::choose_for_new_tree(settings, request, site, host)?;
     let packages = read_all(&choice.packages, &host.cancel)?;
     database::begin(root, &request.architecture)?;
-    let order = resolve::configured(settings)?;
+    let order = decided::configured(settings)?;
     let mut filling = Filling::new(request, &packages, root, site, host, None)?;
     filling.first_files()?;
     let refusal = Refusal::begin(root)?;

@@ -16,9 +16,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::checksums::{Offer, is_archive, offered};
 use super::control::Package;
+use super::decided::Choice;
 use super::filling::about;
-use super::resolve::{self, Choice};
 use super::settings::Settings;
+use super::update;
 use crate::distro::provenance::Archive;
 use crate::host::{CommandError, Host, hex};
 use crate::installer::apt::{self, make_directory};
@@ -47,7 +48,7 @@ pub(super) fn prepare(
     // With all of them here, no repository need be there any more.
     let needs_lists = cached.iter().any(Option::is_none);
     let offers = if needs_lists {
-        resolve::update(settings, request, host)?;
+        update::update(settings, request, host)?;
         offered(settings, packages)?
     } else {
         vec![Offer::Nothing; packages.len()]

@@ -14,6 +14,7 @@ mod checksums;
 mod claims;
 mod control;
 mod database;
+mod decided;
 mod expand;
 mod fewer;
 mod fields;
@@ -51,6 +52,7 @@ pub(crate) mod testing;
 mod told;
 mod triggers;
 mod unpack;
+mod update;
 mod wave;
 mod ways;
 
@@ -123,7 +125,7 @@ impl Installer for Deb {
             resolve::names_for_new_tree(request)?
         };
         Ok(vec![
-            resolve::update_command(&settings)?,
+            update::update_command(&settings)?,
             resolve::install_command(&settings, &names)?,
         ])
     }
@@ -165,7 +167,7 @@ fn work(request: &Request, site: &Site, host: &Host) -> Result<(), InstallError>
     let mut settings = settings::Settings::write(request, site, &keyrings, host)?;
     let repositories = match &request.lock {
         None => {
-            resolve::update(&settings, request, host)?;
+            update::update(&settings, request, host)?;
             snapshots::read(&settings.lists())?
         }
         Some(lock) => {

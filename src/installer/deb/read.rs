@@ -3,8 +3,8 @@
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::control::Package;
+use super::decided::Chosen;
 use super::filling::about;
-use super::resolve::Chosen;
 use crate::host::{Cancel, printable_path};
 use crate::installer::InstallError;
 use crate::tree::archive::Fault;

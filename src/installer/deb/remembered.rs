@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::DPKG_STATUS;
 use super::checksums::stamp;
-use super::resolve::{Choice, parse};
+use super::decided::{Choice, parse};
 use super::settings::Settings;
 use crate::distro::provenance::Archive;
 use crate::host::{Host, hex};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::resolve::Chosen;
+use super::super::decided::Chosen;
 use super::*;
 use crate::host::{Cancel, Quiet, Recorder};
 use crate::installer::tests::request;

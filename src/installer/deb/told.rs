@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::decided;
 use super::expand::expand;
 use super::inside::{DPKG, deb_inside};
-use super::resolve;
 use super::session::{self, Session};
 use super::settings::Settings;
 use crate::host::{Host, shell_quote};
@@ -23,7 +23,7 @@ pub(super) fn tell_dpkg(
 ) -> Result<(), InstallError> {
     let mut debs = Vec::new();
     let mut script = String::from("set -e\n");
-    for words in resolve::calls(&resolve::read(&settings.calls)?) {
+    for words in decided::calls(&decided::read(&settings.calls)?) {
         script.push_str(DPKG);
         for word in words {
             script.push(' ');

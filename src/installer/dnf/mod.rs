@@ -1,14 +1,18 @@
 //! RPM packages through dnf 4, dnf 5, or yum where there is no dnf.
 
+mod questions;
+mod settings;
+
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::path::Path;
+
+use questions::{EXACTLY, QUERY, exactly, questions};
+use settings::{main_section, write_settings};
 
 use super::rpm::{self, Dialect, Keeping, Leavings, Prepared, Work};
 use super::{InstallError, Installer, Request, Site, Unknown, lookup, version};
-use crate::distro::RpmRepositories;
 use crate::distro::provenance::{Archive, Identity};
-use crate::host::{Command, Host, Mount, Stdout, printable_path};
+use crate::host::{Command, Host, Mount, Stdout};
 use crate::tree::Root;
 
 /// Installs with dnf or yum.
@@ -22,10 +26,10 @@ const PROGRAMS: [&str; 4] = ["dnf", "dnf5", "dnf-3", "yum"];
 /// The name of its part of the package cache.
 const MANAGER: &str = "dnf";
 const INSTALL: &str = "install";
+/// Goes on where a package is not there, which dnf 5 has a word of its own for.
+const NOT_STRICT: &str = "--setopt=strict=0";
 /// Where dnf 4 and yum cache, which they take for a path in the tree.
 const CACHE: &str = "var/cache/dnf";
-/// How long a list of packages is not asked for again: as long as Fedora wants it for its updates.
-const LIST_EXPIRES: &str = "6h";
 /// Which of the programs that answer to one name it is: they differ in options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Generation {
@@ -326,102 +330,6 @@ impl Installer for Dnf {
     }
 }
 
-/// Goes on where a package is not there, which dnf 5 has a word of its own for.
-const NOT_STRICT: &str = "--setopt=strict=0";
-
-/// A package as dnf's arguments and settings name no other one.
-fn exactly(one: &Archive) -> String {
-    let version = match one.version.contains(':') {
-        true => one.version.clone(),
-        false => format!("0:{}", one.version),
-    };
-    format!("{}-{version}.{}", one.name, one.architecture)
-}
-
-/// Lists names of packages, one on a line.
-const QUERY: [&str; 3] = ["repoquery", "--available", "--queryformat=%{name}\\n"];
-
-/// As [`exactly`].
-const EXACTLY: &str = "--queryformat=%{name}-%{epoch}:%{version}-%{release}.%{arch}\\n";
-
-/// What to ask about a word that is no name of a package: something is printed by the one that knows it.
-fn questions(word: &str) -> Vec<Vec<&str>> {
-    match word.strip_prefix('@') {
-        Some(module) if module.contains(':') => vec![vec!["module", "info", module]],
-        Some(group) => vec![vec!["group", "info", group.trim_start_matches('^')]],
-        None => {
-            let query = |last: &[&'static str]| {
-                let mut words = QUERY.to_vec();
-                words.extend(last);
-                words
-            };
-            let mut by_name: Vec<&str> = query(&[]);
-            by_name.push(word);
-            let mut by_what: Vec<&str> = query(&["--whatprovides"]);
-            by_what.push(word);
-            vec![by_name, by_what]
-        }
-    }
-}
-
-/// Writes dnf.conf and the repository files.
-fn write_settings(
-    installed: Option<(&Request, &RpmRepositories)>,
-    prepared: &Prepared,
-) -> Result<(), InstallError> {
-    let work = &prepared.work;
-    // dnf takes it for a list of directories.
-    let directory = work.repositories.to_string_lossy();
-    if directory.contains(|c: char| c.is_whitespace() || c == ',') {
-        return Err(InstallError::Split {
-            path: printable_path(&work.repositories),
-        });
-    }
-    super::apt::make_directory(&work.settings.join("vars"))?;
-    // A proxy's password may be in it; only this build's user can look into its directories.
-    rpm::write(
-        &work.settings.join("dnf.conf"),
-        main_section(installed) + &rpm::host_proxy(),
-    )?;
-    prepared.write_repositories(Dialect::Dnf)
-}
-
-fn main_section(installed: Option<(&Request, &RpmRepositories)>) -> String {
-    let mut text = String::from(
-        "[main]\n\
-         plugins=0\n\
-         gpgcheck=1\n\
-         localpkg_gpgcheck=1\n\
-         install_weak_deps=0\n\
-         best=1\n\
-         obsoletes=1\n\
-         skip_broken=0\n\
-         skip_if_unavailable=0\n\
-         keepcache=1\n\
-         check_config_file_age=0\n\
-         clean_requirements_on_remove=1\n\
-         protected_packages=\n\
-         color=never\n\
-         logdir=/var/log\n",
-    );
-    let _ = writeln!(text, "cachedir=/{CACHE}\nmetadata_expire={LIST_EXPIRES}");
-    let Some((request, rpm)) = installed else {
-        return text;
-    };
-    if !request.with_docs {
-        text.push_str("tsflags=nodocs\n");
-    }
-    if !request.excluded.is_empty() {
-        // yum knows the short name only, dnf 5 the long one only.
-        let names = request.excluded.join(",");
-        let _ = writeln!(text, "exclude={names}\nexcludepkgs={names}");
-    }
-    if let Some(platform) = &rpm.module_platform {
-        let _ = writeln!(text, "module_platform_id={platform}");
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -467,30 +375,6 @@ mod tests {
     }
 
     #[test]
-    fn the_settings_are_complete() {
-        let mut request = rpm_request();
-        request.excluded = vec!["a".into(), "b*".into()];
-        let text = main_section(Some((&request, request.rpm().unwrap())));
-        for line in [
-            "gpgcheck=1",
-            "install_weak_deps=0",
-            "tsflags=nodocs",
-            "excludepkgs=a,b*",
-            "module_platform_id=platform:f44",
-            "cachedir=/var/cache/dnf",
-        ] {
-            assert!(text.lines().any(|l| l == line), "{line} is not in {text}");
-        }
-        request.with_docs = true;
-        request.excluded.clear();
-        let text = main_section(Some((&request, request.rpm().unwrap())));
-        assert!(
-            !text.contains("nodocs") && !text.contains("exclude"),
-            "{text}"
-        );
-    }
-
-    #[test]
     fn generations_are_told_apart_by_what_they_print() {
         for (version, expected) in [
             ("4.14.0\n  Installed: dnf", Generation::Old),
@@ -502,25 +386,6 @@ mod tests {
             let found = Dnf { program: "dnf" }.generation(&host(recorder)).unwrap();
             assert_eq!(found, expected, "{version}");
         }
-    }
-
-    #[test]
-    fn words_are_asked_about_by_what_they_are() {
-        let lines = |word| -> Vec<String> {
-            let questions = questions(word);
-            questions.iter().map(|words| words.join(" ")).collect()
-        };
-        assert_eq!(lines("@core"), ["group info core"]);
-        assert_eq!(lines("@^server"), ["group info server"]);
-        assert_eq!(lines("@nodejs:18/common"), ["module info nodejs:18/common"]);
-        let query = QUERY.join(" ");
-        assert_eq!(
-            lines("/usr/bin/vi"),
-            [
-                format!("{query} /usr/bin/vi"),
-                format!("{query} --whatprovides /usr/bin/vi")
-            ]
-        );
     }
 
     #[test]
