@@ -29,11 +29,10 @@ const QUICKLY: [(&str, &str); 3] = [
 
 /// Makes the Debian package of this program.
 fn package() -> PathBuf {
-    let package = format!(
-        "target/dist/mkosi_{}-1_amd64.deb",
-        env!("CARGO_PKG_VERSION")
-    );
-    let package = top().join(package);
+    // The Makefile asks for the same variable.
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let name = format!("dist/mkosi_{}-1_amd64.deb", env!("CARGO_PKG_VERSION"));
+    let package = top().join(target).join(name);
     let _ = fs::remove_file(&package);
     let mut make = Command::new("make");
     make.current_dir(top())
