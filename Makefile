@@ -2,7 +2,7 @@
 #
 #     make
 #     make install DESTDIR=… PREFIX=/usr
-#     make deb       a package for Debian, in target/dist/; takes scripts/install-tools
+#     make deb       a package for Debian, in target/dist/
 #     make dist      the sources of HEAD and all crates in one archive, in target/dist/
 #     make vendor    all crates in vendor/: "make" then needs no network
 
