@@ -23,6 +23,10 @@ BASE = ["dbus", "libpam-systemd", "login", "systemd", "systemd-sysv"]
 INDICES = {"small": "index of the packages used", "whole": "whole index"}
 
 
+# Each build makes copies while scripts run, which of a minimal system are soon done.
+BUILDS_BEFORE = 4
+
+
 def install_minimal(runs, scratch):
     for index in INDICES:
         install(runs, scratch, index, "minimal", [], 0.30)
@@ -34,8 +38,9 @@ def install_large(runs, scratch):
 
 
 def install(runs, scratch, index, name, packages, limit):
-    """The limits hold for a cache that has the packages and what apt chose, and for the first build, which has
-    none of it. Processor time is that of the whole command, and steadier where others work beside it."""
+    """The limits hold for a cache that has had some builds, with the packages, what apt chose and copies that
+    are fast to decompress, and for the first build, which has none of it. Processor time is that of the whole
+    command, and steadier where others work beside it."""
     repository = the_repository(scratch, index)
     scratch = os.path.join(scratch, index)
     mirror = f"LocalMirror=file://{repository}\nRepositoryKeyCheck=no\n[Output]"
@@ -44,6 +49,8 @@ def install(runs, scratch, index, name, packages, limit):
     project(directory, settings.replace("{cache}", empty(scratch, "cache")), {})
     ours, first, theirs, others, memory = [], [], [], [], 0
     processor = {"mkosi": [], "mkosi, empty cache": [], "mmdebstrap": []}
+    for number in range(BUILDS_BEFORE):
+        install_with_mkosi(directory, empty(os.path.join(scratch, "before", str(number)), "mkosi"))
     for number in range(runs + 1):
         # Nothing is removed between runs: ext4 without a journal passes over every file that was deleted
         # in the last minutes, one by one, whenever it makes a file, and the next tool would pay for it.

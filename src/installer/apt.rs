@@ -364,12 +364,18 @@ fn hint(tail: &str, release: &str, mirror: &str) -> Option<String> {
 /// lock would fail instead.
 ///
 /// # Errors
-/// When the cache cannot be made, or the build was interrupted.
+/// When the cache cannot be made, has links in it, or the build was interrupted.
 pub fn lock_cache(request: &Request, host: &Host) -> Result<Option<Lock>, InstallError> {
-    if let Some(cache) = &request.cache {
-        make_directory(&cache.join("partial"))?;
+    let Some(cache) = &request.cache else {
+        return Ok(None);
+    };
+    make_directory(&cache.join("partial"))?;
+    let lock = cache::lock(request, host)?;
+    // apt writes there as root, on the host, and so does this program.
+    for directory in ["partial", "apt"] {
+        cache::refuse_links(&cache.join(directory))?;
     }
-    cache::lock(request, host)
+    Ok(lock)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::filling::Filling;
 use super::installed::Installed;
 use super::leavings;
 use super::read::read_all;
+use super::recompressed::Recompressed;
 use super::resolve;
 use super::services::Refusal;
 use super::settings::Settings;
@@ -67,13 +68,18 @@ fn unpack_new(
     if choice.changes_others || choice.packages.is_empty() {
         return Ok(false);
     }
-    let packages = read_all(&choice.packages, &host.cancel)?;
+    let mut packages = read_all(&choice.packages, &host.cancel)?;
     let installed = Installed::of(root)?;
     if !installed.takes(&packages, &request.architecture) {
         return Ok(false);
     }
+    let copies = Recompressed::of(request, settings);
+    if let Some(copies) = &copies {
+        copies.attach(&mut packages, &choice.archives);
+    }
     let order = decided::configured(settings)?;
-    let mut filling = Filling::new(request, &packages, root, site, host, Some(&installed))?;
+    let installed = Some(&installed);
+    let mut filling = Filling::new(request, &packages, root, site, host, installed, copies)?;
     filling.others(&order)?;
     Ok(true)
 }

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::archive::Reserve;
+use rustix::process::nice;
+
 use super::control::Package;
+use super::recompressed::{Recompressed, Wanted};
+use super::reserve::Reserve;
 
 /// Bytes that may wait in memory, decompressed. As much as one processor makes in the two seconds that
 /// the scripts of a system's first packages take.
@@ -18,30 +21,49 @@ pub(super) struct Ahead {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Copies to be made in a package cache, in this order.
+pub(super) struct Copies {
+    pub cache: Arc<Recompressed>,
+    pub wanted: Vec<Wanted>,
+}
+
 impl Ahead {
-    /// Begins with these packages, in this order. Where there is one processor, scripts get all of it.
-    pub fn begin<'a>(packages: impl Iterator<Item = &'a Package>) -> Self {
+    /// Begins with these packages, in this order, and makes copies after that. Where there is one processor,
+    /// scripts get all of it.
+    pub fn begin<'a>(packages: impl Iterator<Item = &'a Package>, copies: Option<Copies>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let work: Vec<(u64, Reserve)> = packages
             .map(|package| (package.installed_size(), package.archive.reserve()))
             .collect();
         let is_alone = thread::available_parallelism().is_ok_and(|n| n.get() == 1);
-        let thread = (!is_alone && !work.is_empty()).then(|| {
+        let is_wanted = !work.is_empty() || copies.is_some();
+        let is_last_time = work.is_empty();
+        let thread = (!is_alone && is_wanted).then(|| {
             thread::spawn(move || {
-                let mut left = MOST;
-                for (size, reserve) in work {
-                    if stopped.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    // What a package says of its size only spares the work on one that is too large.
-                    if size <= left {
-                        left -= reserve.fill(left, &stopped);
-                    }
+                fill(work, &stopped);
+                if let Some(copies) = copies {
+                    // Of this thread alone; scripts come first where they want both processors.
+                    let _ = nice(19);
+                    copies.cache.make(&copies.wanted, is_last_time, &stopped);
                 }
             })
         });
         Self { stop, thread }
+    }
+}
+
+/// Decompresses as much as may wait in memory.
+fn fill(work: Vec<(u64, Reserve)>, stop: &AtomicBool) {
+    let mut left = MOST;
+    for (size, reserve) in work {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        // What a package says of its size only spares the work on one that is too large.
+        if size <= left {
+            left -= reserve.fill(left, stop);
+        }
     }
 }
 
@@ -73,7 +95,7 @@ mod tests {
         );
         fs::write(&path, &whole).unwrap();
         let package = Package::read(path.clone()).unwrap();
-        let mut ahead = Ahead::begin(std::iter::once(&package));
+        let mut ahead = Ahead::begin(std::iter::once(&package), None);
         if let Some(thread) = ahead.thread.take() {
             thread.join().unwrap();
             // From here on the file is of no use: what follows comes from memory.

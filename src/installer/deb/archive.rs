@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, Read, Seek as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::copied::Copied;
+use super::reserve::{Plain, Reserve, Shared};
 use crate::tree::archive::Fault;
 use crate::tree::archive::compression::{self, Limits};
 use crate::tree::archive::members::Members;
@@ -19,14 +20,18 @@ const NAME: std::ops::Range<usize> = 0..16;
 const SIZE: std::ops::Range<usize> = 48..58;
 const END: std::ops::Range<usize> = 58..60;
 
-/// Decompressed ahead between two looks at whether that is still wanted.
-const PIECE: u64 = 1 << 20;
 /// What decompressing a package may take: dpkg-deb's strongest settings need 65 MiB with xz and a window
 /// of 8 MiB with Zstandard. Many packages are read at once.
 const LIMITS: Limits = Limits {
     zstd_window_log: 27,
     xz_memory: 128 << 20,
 };
+
+/// How a file begins that is compressed with xz (The .xz File Format, section 2.1.1.1).
+const XZ_MAGIC: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
+
+/// Bytes that xz decompresses in a moment.
+const SHORT: u64 = 16 << 10;
 
 /// The most bytes of a control archive, decompressed.
 const MAX_CONTROL: u64 = 64 << 20;
@@ -39,18 +44,37 @@ const MAX_TRAILING: usize = 1 << 20;
 pub(super) struct Archive {
     file: Arc<File>,
     control: Part,
-    data: Part,
+    data: Data,
     ahead: Arc<Mutex<Plain>>,
 }
 
-/// The data archive's bytes, if they were decompressed before they were asked for.
-#[derive(Debug, Default)]
-enum Plain {
-    #[default]
-    Nothing,
-    Whole(Vec<u8>),
-    /// They were asked for: nobody needs them now.
-    Taken,
+/// Where a data archive is.
+#[derive(Clone, Debug)]
+pub(super) struct Data {
+    file: Arc<File>,
+    part: Part,
+    copied: Option<Arc<Copied>>,
+}
+
+impl Data {
+    /// Its bytes, decompressed.
+    pub fn read(&self) -> Result<Box<dyn Read>, Fault> {
+        let (file, part) = (Arc::clone(&self.file), self.part);
+        let original = move || unpacked(&file, part);
+        match &self.copied {
+            None => original(),
+            Some(copied) => Ok(Box::new(copied.read(original).map_err(Fault::from_read)?)),
+        }
+    }
+
+    /// Whether there is no copy of it, and decompressing it takes long.
+    pub fn is_slow(&self) -> bool {
+        let mut magic = [0; XZ_MAGIC.len()];
+        self.copied.is_none()
+            && self.part.end - self.part.start >= SHORT
+            && read(&self.file, &mut magic, self.part.start).is_ok()
+            && magic == XZ_MAGIC
+    }
 }
 
 /// A member's place in the file.
@@ -96,10 +120,16 @@ impl Archive {
                 // Parts with an underscore are for who knows them.
                 (b"control", None) => control = Some(part),
                 (b"data", Some(control)) => {
+                    let file = Arc::new(file);
+                    let data = Data {
+                        file: Arc::clone(&file),
+                        part,
+                        copied: None,
+                    };
                     return Ok(Self {
-                        file: Arc::new(file),
+                        file,
                         control,
-                        data: part,
+                        data,
                         ahead: Arc::default(),
                     });
                 }
@@ -118,7 +148,7 @@ impl Archive {
     /// The members of the control archive.
     pub fn control(&self) -> Result<Members<Box<dyn Read>>, Fault> {
         let limited = Limited {
-            reader: self.unpacked(self.control)?,
+            reader: unpacked(&self.file, self.control)?,
             left: MAX_CONTROL,
         };
         Ok(Members::new(Box::new(limited)))
@@ -128,27 +158,24 @@ impl Archive {
     pub fn data(&self) -> Result<Members<Box<dyn Read>>, Fault> {
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *ahead, Plain::Taken) {
-            Plain::Whole(bytes) => Ok(Members::new(Box::new(io::Cursor::new(bytes)))),
-            Plain::Nothing | Plain::Taken => Ok(Members::new(self.unpacked(self.data)?)),
+            Plain::Whole(bytes) => Ok(Members::new(Box::new(io::Cursor::new(Shared(bytes))))),
+            Plain::Nothing | Plain::Taken => Ok(Members::new(self.data.read()?)),
         }
+    }
+
+    /// Has the data archive read from this copy of it.
+    pub fn use_copy(&mut self, copied: Copied) {
+        self.data.copied = Some(Arc::new(copied));
     }
 
     /// What decompresses the data archive before it is asked for.
     pub fn reserve(&self) -> Reserve {
-        Reserve {
-            file: Arc::clone(&self.file),
-            data: self.data,
-            ahead: Arc::clone(&self.ahead),
-        }
+        Reserve::new(self.data.clone(), Arc::clone(&self.ahead))
     }
 
     /// Bytes of the data archive, compressed.
     pub fn data_size(&self) -> u64 {
-        self.data.end - self.data.start
-    }
-
-    fn unpacked(&self, part: Part) -> Result<Box<dyn Read>, Fault> {
-        unpacked(&self.file, part)
+        self.data.part.end - self.data.part.start
     }
 
     /// Writes the same package with neither of its parts compressed, or with another control archive.
@@ -164,12 +191,9 @@ impl Archive {
             .map_err(Fault::from_read)?;
         let control: Box<dyn Read> = match control {
             Some(bytes) => Box::new(io::Cursor::new(bytes.to_vec())),
-            None => self.unpacked(self.control)?,
+            None => unpacked(&self.file, self.control)?,
         };
-        for (name, mut content) in [
-            ("control.tar", control),
-            ("data.tar", self.unpacked(self.data)?),
-        ] {
+        for (name, mut content) in [("control.tar", control), ("data.tar", self.data.read()?)] {
             let at = target.stream_position().map_err(Fault::from_read)?;
             target
                 .write_all(&header(name, 0))
@@ -183,48 +207,6 @@ impl Archive {
                 .map_err(Fault::from_read)?;
         }
         Ok(())
-    }
-}
-
-/// A package's data archive, to be decompressed by another thread.
-#[derive(Debug)]
-pub(super) struct Reserve {
-    file: Arc<File>,
-    data: Part,
-    ahead: Arc<Mutex<Plain>>,
-}
-
-impl Reserve {
-    /// Decompresses it into memory; returns how many bytes are kept there. Nothing is if there are more
-    /// than `most`, if somebody has asked for them, if `stop` is set, or if the archive is damaged: who
-    /// asks for it is told then.
-    pub fn fill(&self, most: u64, stop: &AtomicBool) -> u64 {
-        let is_wanted = || !stop.load(Ordering::Relaxed) && matches!(*self.plain(), Plain::Nothing);
-        let Ok(mut reader) = unpacked(&self.file, self.data) else {
-            return 0;
-        };
-        let mut bytes = Vec::new();
-        loop {
-            let before = bytes.len();
-            let got = (&mut reader).take(PIECE).read_to_end(&mut bytes);
-            if got.is_err() || bytes.len() as u64 > most || !is_wanted() {
-                return 0;
-            }
-            if bytes.len() == before {
-                break;
-            }
-        }
-        let mut plain = self.plain();
-        if !matches!(*plain, Plain::Nothing) {
-            return 0;
-        }
-        let kept = bytes.len() as u64;
-        *plain = Plain::Whole(bytes);
-        kept
-    }
-
-    fn plain(&self) -> MutexGuard<'_, Plain> {
-        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

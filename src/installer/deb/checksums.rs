@@ -5,7 +5,7 @@
 //! its last change of any kind, which nobody can set.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -279,15 +279,19 @@ fn read_list(
 
 /// A file and its state, as one word and a name.
 pub(super) fn stamp(path: &Path) -> io::Result<String> {
-    let found = fs::metadata(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(format!(
-        "{}:{}:{}.{:09} {name}",
+    Ok(format!("{} {name}", state(&fs::metadata(path)?)))
+}
+
+/// The state of a file, as one word: its number, size and the time of its last change of any kind.
+pub(super) fn state(found: &Metadata) -> String {
+    format!(
+        "{}:{}:{}.{:09}",
         found.ino(),
         found.size(),
         found.ctime(),
         found.ctime_nsec()
-    ))
+    )
 }
 
 fn sum_of(path: &Path, kind: &'static str) -> io::Result<Sum> {

@@ -33,6 +33,8 @@ pub(super) struct Package {
     /// Where it is on the host.
     pub path: PathBuf,
     pub archive: Archive,
+    /// The SHA-256 by which the package cache is to have a copy of its data archive, in hexadecimal digits.
+    pub wanted: Option<String>,
     pub name: String,
     pub version: String,
     pub architecture: String,
@@ -119,6 +121,7 @@ impl Package {
         let mut package = Self {
             path,
             archive,
+            wanted: None,
             name,
             version,
             architecture,

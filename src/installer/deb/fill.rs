@@ -2,6 +2,7 @@
 
 use super::filling::Filling;
 use super::read::read_all;
+use super::recompressed::Recompressed;
 use super::services::Refusal;
 use super::settings::Settings;
 use super::{DPKG_STATUS, database, leavings};
@@ -35,10 +36,14 @@ pub(super) fn fill(
     host: &Host,
 ) -> Result<Vec<Archive>, InstallError> {
     let choice = resolve::choose_for_new_tree(settings, request, site, host)?;
-    let packages = read_all(&choice.packages, &host.cancel)?;
+    let mut packages = read_all(&choice.packages, &host.cancel)?;
+    let copies = Recompressed::of(request, settings);
+    if let Some(copies) = &copies {
+        copies.attach(&mut packages, &choice.archives);
+    }
     database::begin(root, &request.architecture)?;
     let order = decided::configured(settings)?;
-    let mut filling = Filling::new(request, &packages, root, site, host, None)?;
+    let mut filling = Filling::new(request, &packages, root, site, host, None, copies)?;
     filling.first_files()?;
     let refusal = Refusal::begin(root)?;
     filling.first_scripts()?;

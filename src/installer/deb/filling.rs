@@ -1,8 +1,9 @@
 //! The work of putting packages into a tree: files, database and scripts, in their order.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, Copies};
 use super::claims::Claims;
 use super::control::Package;
 use super::filter::Filter;
@@ -11,6 +12,7 @@ use super::installed::Installed;
 use super::outcome::{Failed, Obstacle, Tree, Unpacked, Way};
 use super::owners::Owners;
 use super::places::Places;
+use super::recompressed::Recompressed;
 use super::relations::Relations;
 use super::session::Session;
 use super::special::Special;
@@ -56,6 +58,8 @@ pub(super) struct Filling<'a> {
     installed: Option<&'a Installed>,
     /// Decompresses other packages while scripts of the first ones run.
     ahead: Option<Ahead>,
+    /// Where copies are kept of what took long to decompress.
+    copies: Option<Arc<Recompressed>>,
     /// Where scripts run; none before the first of them.
     session: Option<Session<'a>>,
 }
@@ -72,6 +76,7 @@ impl<'a> Filling<'a> {
         site: &'a Site,
         host: &'a Host,
         installed: Option<&'a Installed>,
+        copies: Option<Recompressed>,
     ) -> Result<Self, InstallError> {
         let relations = Relations::of(packages);
         let ways = match installed {
@@ -93,6 +98,7 @@ impl<'a> Filling<'a> {
             ran: BTreeSet::new(),
             installed,
             ahead: None,
+            copies: copies.map(Arc::new),
             session: None,
         })
     }
@@ -253,7 +259,22 @@ impl<'a> Filling<'a> {
         let early = self.ways.early.difference(&self.ways.left);
         let mut rest: Vec<&usize> = self.ways.rest.difference(&self.ways.left).collect();
         rest.sort_by_key(|number| std::cmp::Reverse(self.packages[**number].archive.data_size()));
-        Ahead::begin(early.chain(rest).map(|number| &self.packages[*number]))
+        let packages = early.chain(rest).map(|number| &self.packages[*number]);
+        Ahead::begin(packages, self.copies())
+    }
+
+    /// The copies to be made: first of the packages for which all processors wait. The largest of them come
+    /// last, as there may not be time enough for one.
+    fn copies(&self) -> Option<Copies> {
+        let cache = self.copies.clone()?;
+        let mut order: Vec<usize> = (0..self.packages.len()).collect();
+        order.sort_by_key(|number| {
+            let size = self.packages[*number].archive.data_size();
+            (!self.ways.first.contains(number), size)
+        });
+        let packages = order.iter().map(|number| &self.packages[*number]);
+        let wanted = Recompressed::wanted(packages);
+        (!wanted.is_empty()).then_some(Copies { cache, wanted })
     }
 
     /// Runs the scripts of the first packages that come before unpacking. What such a script changes
@@ -355,7 +376,9 @@ impl<'a> Filling<'a> {
             steps.push(Step::Configure(named));
         }
         steps.push(Step::ConfigureAll);
+        self.ahead = Some(Ahead::begin(std::iter::empty(), self.copies()));
         self.run("configuring packages failed", &steps)?;
+        self.ahead = None;
         self.session = None;
         Ok(Triggers::arrange(self.root, self.packages)?)
     }
