@@ -287,10 +287,7 @@ fn root_fewer_lists_choose_the_same_for_any_packages() {
         ("bookworm", ""),
         ("trixie", "APT::Install-Recommends \"true\";\n"),
         ("sid", ""),
-        (
-            "bookworm",
-            "APT::Install-Recommends \"true\";\nAPT::Install-Suggests \"true\";\n",
-        ),
+        ("bookworm", "APT::Install-Recommends \"true\";\n"),
     ] {
         let scene = Scene::new(release, configuration, &[]);
         let mut known = Vec::new();

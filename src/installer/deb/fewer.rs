@@ -129,12 +129,11 @@ fn understood(text: &str, lists: &Path, architecture: &str) -> Option<Followed> 
             name if name.starts_with("apt::architectures") => return None,
             "dir::state::lists" => known.2 = Path::new(value) == lists,
             "apt::install-recommends" => followed.recommends |= !is_off,
-            "apt::install-suggests" => followed.suggests |= !is_off,
+            // With these, of which many contradict each other, apt always has something to repair.
+            "apt::install-suggests" if is_off => {}
+            name if name.starts_with("apt::install-suggests") => return None,
             name if name.starts_with("apt::install-recommends-sections::") => {
                 followed.recommends = true;
-            }
-            name if name.starts_with("apt::install-suggests-sections::") => {
-                followed.suggests = true;
             }
             _ => {}
         }

@@ -29,22 +29,19 @@ const PROGRAMS: &str = "/run/mkosi/programs";
 /// As `login` and `sudo` of Debian have it for root.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Where dpkg has a package's control files while its preinst script runs; scripts know the path.
+const CONTROL: &str = "var/lib/dpkg/tmp.ci";
+
 /// Runs the script that comes before a package is unpacked (deb-preinst(5)), as dpkg does.
-const RUN_PREINST: &str = r#"set -e
-cd /
-preinst() {
-    rm -rf /var/lib/dpkg/tmp.ci
-    cp -a "/run/mkosi/control/$1" /var/lib/dpkg/tmp.ci
-    status=0
-    DPKG_MAINTSCRIPT_PACKAGE=$2 DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT=1 DPKG_MAINTSCRIPT_ARCH=$3 \
-    DPKG_MAINTSCRIPT_NAME=preinst DPKG_MAINTSCRIPT_DEBUG=0 DPKG_ADMINDIR=/var/lib/dpkg \
-    DPKG_ROOT= DPKG_RUNNING_VERSION=$running /var/lib/dpkg/tmp.ci/preinst install || status=$?
-    rm -rf /var/lib/dpkg/tmp.ci
-    if [ "$status" != 0 ]; then
-        echo "the preinst script of the package $2 exited with status $status" >&2
-        exit 1
-    fi
-}
+const RUN_PREINST: &str = r#"cd /
+status=0
+DPKG_MAINTSCRIPT_PACKAGE=$package DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT=1 DPKG_MAINTSCRIPT_ARCH=$architecture \
+DPKG_MAINTSCRIPT_NAME=preinst DPKG_MAINTSCRIPT_DEBUG=0 DPKG_ADMINDIR=/var/lib/dpkg \
+DPKG_ROOT= DPKG_RUNNING_VERSION=$running /var/lib/dpkg/tmp.ci/preinst install || status=$?
+if [ "$status" != 0 ]; then
+    echo "the preinst script of the package $package exited with status $status" >&2
+    exit 1
+fi
 "#;
 
 /// One thing to do inside the tree.
@@ -81,20 +78,29 @@ impl Inside<'_> {
         what: &str,
         steps: &[Step],
     ) -> Result<(), InstallError> {
-        let work = session::directory(self.site);
-        for step in steps {
-            match step {
-                Step::Preinst(number) => self.lay_out(*number, &work.join("control"))?,
-                Step::Unpack { packages, .. } => {
-                    for number in packages {
-                        self.put_deb(*number, &work.join("packages"))?;
+        let packages = session::directory(self.site).join("packages");
+        let root = Root::open(&self.site.root)?;
+        let is_preinst = |step: &Step| matches!(step, Step::Preinst(_));
+        for part in steps.chunk_by(|one, next| !is_preinst(one) && !is_preinst(next)) {
+            if let [Step::Preinst(number)] = part {
+                // As many programs less as it takes to do that inside.
+                self.lay_out(*number, &root)?;
+                session.run(what, &self.preinst(*number))?;
+                root.remove_tree(CONTROL)?;
+                continue;
+            }
+            for step in part {
+                if let Step::Unpack {
+                    packages: numbers, ..
+                } = step
+                {
+                    for number in numbers {
+                        self.put_deb(*number, &packages)?;
                     }
                 }
-                Step::Configure(_) | Step::ConfigureAll => {}
             }
+            session.run(what, &self.script(part))?;
         }
-        session.run(what, &self.script(steps))?;
-        let root = Root::open(&self.site.root)?;
         for number in self.ran {
             let unpacked = steps.iter().any(
                 |step| matches!(step, Step::Unpack { packages, .. } if packages.contains(number)),
@@ -121,33 +127,39 @@ impl Inside<'_> {
             .map_err(|source| InstallError::Prepare { path, source })
     }
 
-    /// Puts a package's control files where the script finds them.
-    fn lay_out(&self, number: usize, control: &Path) -> Result<(), InstallError> {
+    /// Puts a package's control files where its script finds them.
+    fn lay_out(&self, number: usize, root: &Root) -> Result<(), InstallError> {
         let package = &self.packages[number];
-        let directory = control.join(number.to_string());
-        make_directory(&directory)?;
+        let directory = Path::new(CONTROL);
+        root.remove_tree(directory)?;
+        root.create_dir_all(directory, 0o755)?;
         // debconf reads the package's name there.
-        write(
-            &directory.join("control"),
-            package.control.as_bytes(),
-            0o644,
-        )?;
+        root.write(directory.join("control"), &package.control, 0o644)?;
         for file in &package.files {
-            write(&directory.join(&file.name), &file.content, file.mode)?;
+            root.write(directory.join(&file.name), &file.content, file.mode)?;
         }
         Ok(())
     }
 
+    fn preinst(&self, number: usize) -> String {
+        let package = &self.packages[number];
+        let mut text = String::new();
+        for (name, value) in [
+            ("package", &*package.name),
+            ("architecture", &*package.architecture),
+            ("running", self.dpkg),
+        ] {
+            let _ = writeln!(text, "{name}={}", shell_quote(value.as_ref()));
+        }
+        text + RUN_PREINST
+    }
+
+    /// What has dpkg do steps.
     fn script(&self, steps: &[Step]) -> String {
-        let mut text = String::from(RUN_PREINST);
-        let _ = writeln!(text, "running={}", shell_quote(self.dpkg.as_ref()));
+        let mut text = String::from("set -e\ncd /\n");
         for step in steps {
             let _ = match step {
-                Step::Preinst(number) => {
-                    let package = &self.packages[*number];
-                    let (name, architecture) = (&package.name, &package.architecture);
-                    writeln!(text, "preinst {number} {name} {architecture}")
-                }
+                Step::Preinst(_) => Ok(()),
                 Step::Unpack { packages, first } => {
                     let force = if *first { " --force-depends" } else { "" };
                     let debs: Vec<String> = packages.iter().map(|n| deb_inside(*n)).collect();

@@ -54,10 +54,7 @@ fn everything_that_may_come_in_is_kept() {
         ("s", ""),
     ];
     assert_eq!(of_one(&packages, &["a"]), "a b c d f h a i");
-    let followed = Followed {
-        recommends: true,
-        suggests: false,
-    };
+    let followed = Followed { recommends: true };
     let found = kept(&[list(&packages)], &["a"], &[], followed).unwrap();
     assert_eq!(found, ["a b c d f h a i r"]);
     assert_eq!(of_one(&packages, &["e"]), "f h");

@@ -18,7 +18,6 @@ const RELATIONS: [&[u8]; 9] = [
     b"Provides",
 ];
 const RECOMMENDS: usize = 2;
-const SUGGESTS: usize = 3;
 const PROVIDES: usize = RELATIONS.len() - 1;
 
 /// Other fields that count; the first three are in every stanza.
@@ -79,19 +78,13 @@ pub(super) type Mention<'a> = (&'a [u8], bool);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Followed {
     pub recommends: bool,
-    pub suggests: bool,
 }
 
 impl<'a> Stanza<'a> {
     /// The names of what it may bring in.
     pub fn needs(&self, followed: Followed, mut take: impl FnMut(&'a [u8])) {
-        for (number, value) in self.relations[..=SUGGESTS].iter().enumerate() {
-            let counts = match number {
-                RECOMMENDS => followed.recommends,
-                SUGGESTS => followed.suggests,
-                _ => true,
-            };
-            if counts {
+        for (number, value) in self.relations[..=RECOMMENDS].iter().enumerate() {
+            if number < RECOMMENDS || followed.recommends {
                 let _ = each_relation(value, |one| take(one.name));
             }
         }

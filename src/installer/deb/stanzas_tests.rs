@@ -46,11 +46,8 @@ fn reads_relations_of_all_kinds() {
         ]
     );
     assert_eq!(needed(first, Followed::default()), ["b", "c", "d"]);
-    let followed = Followed {
-        recommends: true,
-        suggests: true,
-    };
-    assert_eq!(needed(first, followed), ["b", "c", "d", "e", "f"]);
+    let followed = Followed { recommends: true };
+    assert_eq!(needed(first, followed), ["b", "c", "d", "e"]);
     assert!(first.names_architecture && !first.is_base);
     assert!(second.is_base && !second.names_architecture);
     assert_eq!(
