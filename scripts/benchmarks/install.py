@@ -24,7 +24,7 @@ INDICES = {"small": "index of the packages used", "whole": "whole index"}
 
 
 # Each build makes copies while scripts run, which of a minimal system are soon done.
-BUILDS_BEFORE = 4
+BUILDS_BEFORE = 6
 
 
 def install_minimal(runs, scratch):
@@ -154,6 +154,7 @@ def write_index(repository, packages, compressions):
 def install_with_mkosi(directory, output):
     """Seconds of the step that installs, of processor time of the whole command, and the memory of the largest
     process in MB."""
+    os.sync()  # what others have left to be written is not this one's burden; likewise below
     _, processor, memory, said = costs([MKOSI, "-C", directory, "-O", output, "--progress=json", "build"])
     times = {}
     for line in said.splitlines():
@@ -185,6 +186,7 @@ def install_with_mmdebstrap(repository, packages, tree):
         os.makedirs(os.path.dirname(path))
         with open(path, "w") as f:
             f.write(content)
+    os.sync()
     return costs(["mmdebstrap", "--mode=root", "--format=directory", "--variant=minbase", "--architectures=amd64",
                   "--skip=check/empty,check/signed-by,cleanup/apt", "--dpkgopt=force-unsafe-io",
                   f"--include={','.join(packages + ['usr-is-merged'])}", "bookworm", tree,
@@ -192,6 +194,7 @@ def install_with_mmdebstrap(repository, packages, tree):
 
 
 def install_with_debootstrap(repository, packages, tree):
+    os.sync()
     return timed(["debootstrap", "--variant=minbase", "--no-check-gpg", "--merged-usr",
                   f"--include={','.join(packages + ['usr-is-merged'])}", "bookworm", tree,
                   f"file://{repository}"])[0]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::archive::{Archive, finish};
 use super::fields::Fields;
+use super::recompressed::Wish;
 use crate::tree::archive::Fault;
 use crate::tree::archive::members::Content;
 use crate::tree::shown::shown_bytes;
@@ -33,8 +34,8 @@ pub(super) struct Package {
     /// Where it is on the host.
     pub path: PathBuf,
     pub archive: Archive,
-    /// The SHA-256 by which the package cache is to have a copy of its data archive, in hexadecimal digits.
-    pub wanted: Option<String>,
+    /// The copy of its data archive that the package cache is to have.
+    pub wanted: Option<Wish>,
     pub name: String,
     pub version: String,
     pub architecture: String,

@@ -41,8 +41,10 @@ const OLD: u32 = 30;
 /// Bytes that stay free on the file system: about what a large build takes.
 const ROOM: u64 = 4 << 30;
 
-/// A copy that was begun first and is not ready after at least this time is given up.
+/// A copy that was begun first and is not ready after at least this time counts as tried.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How often that is tried, in builds. A file of so many bytes says how often it was: no copy is so short.
+const TRIES: u64 = 3;
 
 /// The most bytes of a data archive of which a copy is made.
 const MAX: u64 = 4 << 30;
@@ -63,14 +65,22 @@ pub(super) struct Recompressed {
 /// What is kept of a package.
 enum Kept {
     Copy(Copied),
-    /// Making a copy takes too long.
-    Nothing,
+    /// How often there was not time enough for a copy.
+    Tried(u64),
+}
+
+/// A copy to be made.
+#[derive(Clone, Debug)]
+pub(super) struct Wish {
+    sha256: String,
+    /// How often there was not time enough for it.
+    tried: u64,
 }
 
 /// A package of which a copy is to be made.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    sha256: String,
+    wish: Wish,
     reserve: Reserve,
 }
 
@@ -156,13 +166,20 @@ impl Recompressed {
             let Some(sha256) = sums.get(&key).filter(|sha256| is_name(sha256)) else {
                 continue;
             };
-            match self.find(sha256) {
-                Some(Kept::Copy(copied)) => package.archive.use_copy(copied),
-                Some(Kept::Nothing) => {}
-                None if used.contains_key(*sha256) => package.wanted = Some((*sha256).clone()),
-                None => {}
+            let tried = match self.find(sha256) {
+                Some(Kept::Copy(copied)) => {
+                    package.archive.use_copy(copied);
+                    None
+                }
+                Some(Kept::Tried(tried)) => Some(tried),
+                None => used.contains_key(*sha256).then_some(0),
+            };
+            let sha256 = (*sha256).clone();
+            if let Some(tried) = tried.filter(|tried| *tried < TRIES) {
+                let sha256 = sha256.clone();
+                package.wanted = Some(Wish { sha256, tried });
             }
-            used.entry((*sha256).clone()).or_insert(today);
+            used.entry(sha256).or_insert(today);
         }
         if used != self.used {
             // If it cannot be written, no copies are made.
@@ -177,25 +194,27 @@ impl Recompressed {
         let file = File::from(open(&path, flags, Mode::empty()).ok()?);
         let found = file.metadata().ok()?;
         (state(&found) == *known).then(|| match found.len() {
-            0 => Kept::Nothing,
+            tried @ ..=TRIES => Kept::Tried(tried),
             _ => Kept::Copy(Copied::new(path, file)),
         })
     }
 
     /// What it takes to make copies of those of these packages that are to have one, and that take long to
-    /// decompress.
+    /// decompress: in this order, but those last for which there was not time enough before.
     pub fn wanted<'a>(packages: impl Iterator<Item = &'a Package>) -> Vec<Wanted> {
         let wanted = packages.filter_map(|package| {
-            let sha256 = package.wanted.clone()?;
+            let wish = package.wanted.clone()?;
             let reserve = package.archive.reserve();
-            reserve.is_slow().then_some(Wanted { sha256, reserve })
+            reserve.is_slow().then_some(Wanted { wish, reserve })
         });
-        wanted.collect()
+        let mut wanted: Vec<Wanted> = wanted.collect();
+        wanted.sort_by_key(|one| one.wish.tried);
+        wanted
     }
 
     /// Makes copies until all are made, `stop` is set, or the file system is full but for some room. A copy
-    /// that cannot be made is not needed. With `is_last_time`, the first is given up for as long as a copy is
-    /// kept if it is not ready by then: it would not be in the next build.
+    /// that cannot be made is not needed. With `is_last_time`, it is noted of the first if there was not time
+    /// enough for it: it would soon be all that is tried, and in vain.
     pub fn make(&self, all: &[Wanted], is_last_time: bool, stop: &AtomicBool) {
         for (number, wanted) in all.iter().enumerate() {
             if !self.has_room() {
@@ -207,12 +226,17 @@ impl Recompressed {
             if stop.load(Ordering::Relaxed) {
                 let is_too_large = is_last_time && number == 0 && begun.elapsed() >= self.patience;
                 if is_too_large && !is_made {
-                    let nothing = NamedTempFile::new_in(&self.directory);
-                    let _ = nothing.and_then(|file| self.keep(&wanted.sha256, file));
+                    let _ = self.note_try(&wanted.wish);
                 }
                 return;
             }
         }
+    }
+
+    fn note_try(&self, wish: &Wish) -> io::Result<()> {
+        let file = NamedTempFile::new_in(&self.directory)?;
+        file.as_file().set_len(wish.tried + 1)?;
+        self.keep(&wish.sha256, file)
     }
 
     fn make_one(&self, wanted: &Wanted, stop: &AtomicBool) -> io::Result<()> {
@@ -225,7 +249,7 @@ impl Recompressed {
             }
             writer.frame(piece)
         })?;
-        self.keep(&wanted.sha256, writer.finish()?)
+        self.keep(&wanted.wish.sha256, writer.finish()?)
     }
 
     /// Gives a file its name, and notes its state.

@@ -239,10 +239,31 @@ fn what_takes_too_long_is_given_up() {
     copies.patience = Duration::ZERO;
     copies.make(&wanted, false, &stop);
     assert_eq!(bench.names(), [USED]);
-    copies.make(&wanted, true, &stop);
-    assert_eq!(bench.names(), [SHA256, NOTES, USED]);
-    let copies = bench.open();
-    let package = bench.package(&copies);
+    for tried in 1..=TRIES {
+        let (mut copies, wanted) = bench.wanted();
+        copies.patience = Duration::ZERO;
+        copies.make(&wanted, true, &stop);
+        assert_eq!(bench.names(), [SHA256, NOTES, USED]);
+        let size = fs::metadata(bench.cache().join(SHA256)).unwrap().len();
+        assert_eq!(size, tried);
+        assert!(!bench.is_used());
+    }
+    let package = bench.package(&bench.open());
     assert!(Recompressed::wanted(std::iter::once(&package)).is_empty());
-    assert!(!bench.is_used());
+}
+
+#[test]
+fn what_there_was_not_time_enough_for_comes_last_and_is_made_once_there_is() {
+    let bench = Bench::new();
+    let (mut copies, wanted) = bench.wanted();
+    copies.patience = Duration::ZERO;
+    copies.make(&wanted, true, &AtomicBool::new(true));
+    let copies = bench.open();
+    let mut packages = [bench.package(&copies), bench.package(&copies)];
+    packages[1].wanted.as_mut().unwrap().tried = 0;
+    let wanted = Recompressed::wanted(packages.iter());
+    let tried: Vec<u64> = wanted.iter().map(|one| one.wish.tried).collect();
+    assert_eq!(tried, [0, 1]);
+    bench.make();
+    assert!(bench.is_used());
 }
