@@ -6,12 +6,13 @@
 //! the checksum of its package and the state of its file, which nobody can set: what was changed by anybody
 //! else is none. Whoever uses this has locked the cache.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Mode, OFlags, open, statvfs};
@@ -57,6 +58,8 @@ pub(super) struct Recompressed {
     known: HashMap<String, String>,
     /// Days of first use, since 1970, by the checksums of packages.
     used: HashMap<String, u64>,
+    /// What copies were made of in this build: whoever asks again what is wanted is told the same.
+    made: Mutex<BTreeSet<String>>,
     /// Bytes that stay free.
     room: u64,
     patience: Duration,
@@ -124,6 +127,7 @@ impl Recompressed {
             used: used.collect(),
             directory,
             known,
+            made: Mutex::default(),
             room: ROOM,
             patience: PATIENCE,
         };
@@ -216,7 +220,9 @@ impl Recompressed {
     /// that cannot be made is not needed. With `is_last_time`, it is noted of the first if there was not time
     /// enough for it: it would soon be all that is tried, and in vain.
     pub fn make(&self, all: &[Wanted], is_last_time: bool, stop: &AtomicBool) {
-        for (number, wanted) in all.iter().enumerate() {
+        let is_left = |wanted: &&Wanted| !self.made().contains(&wanted.wish.sha256);
+        let left: Vec<&Wanted> = all.iter().filter(is_left).collect();
+        for (number, wanted) in left.into_iter().enumerate() {
             if !self.has_room() {
                 return;
             }
@@ -249,7 +255,13 @@ impl Recompressed {
             }
             writer.frame(piece)
         })?;
-        self.keep(&wanted.wish.sha256, writer.finish()?)
+        self.keep(&wanted.wish.sha256, writer.finish()?)?;
+        self.made().insert(wanted.wish.sha256.clone());
+        Ok(())
+    }
+
+    fn made(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives a file its name, and notes its state.

@@ -79,6 +79,11 @@ impl Bench {
     fn make(&self) {
         let (copies, wanted) = self.wanted();
         copies.make(&wanted, true, &AtomicBool::new(false));
+        // A build asks for it twice.
+        let state = || fs::metadata(self.cache().join(SHA256)).map(|found| state(&found));
+        let before = state().ok();
+        copies.make(&wanted, true, &AtomicBool::new(false));
+        assert_eq!(state().ok(), before);
     }
 
     /// Whether a copy is used.
