@@ -42,8 +42,7 @@ pub(super) fn refuse_links(directory: &Path) -> Result<(), InstallError> {
     for entry in WalkDir::new(directory) {
         let entry = entry.map_err(|e| failed(directory, e.into()))?;
         if entry.path_is_symlink() && !is_list(entry.path()) {
-            let why =
-                "it is a symbolic link, which does not belong into a package cache: remove it";
+            let why = "it is a symbolic link, which does not belong in a package cache: remove it";
             return Err(failed(entry.path(), io::Error::other(why)));
         }
     }

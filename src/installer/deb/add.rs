@@ -73,10 +73,7 @@ fn unpack_new(
     if !installed.takes(&packages, &request.architecture) {
         return Ok(false);
     }
-    let copies = Recompressed::of(request, settings);
-    if let Some(copies) = &copies {
-        copies.attach(&mut packages, &choice.archives);
-    }
+    let copies = Recompressed::attached(request, settings, &mut packages, &choice.archives);
     let order = decided::configured(settings)?;
     let installed = Some(&installed);
     let mut filling = Filling::new(request, &packages, root, site, host, installed, copies)?;

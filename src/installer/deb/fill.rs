@@ -37,10 +37,7 @@ pub(super) fn fill(
 ) -> Result<Vec<Archive>, InstallError> {
     let choice = resolve::choose_for_new_tree(settings, request, site, host)?;
     let mut packages = read_all(&choice.packages, &host.cancel)?;
-    let copies = Recompressed::of(request, settings);
-    if let Some(copies) = &copies {
-        copies.attach(&mut packages, &choice.archives);
-    }
+    let copies = Recompressed::attached(request, settings, &mut packages, &choice.archives);
     database::begin(root, &request.architecture)?;
     let order = decided::configured(settings)?;
     let mut filling = Filling::new(request, &packages, root, site, host, None, copies)?;

@@ -88,11 +88,18 @@ pub(super) struct Wanted {
 }
 
 impl Recompressed {
-    /// The copies of a request's cache, if it has one that can be written to. What is no copy, or an old
-    /// one, is removed.
-    pub fn of(request: &Request, settings: &Settings) -> Option<Self> {
+    /// The copies of a request's cache, if it has one that can be written to; packages are read from them.
+    /// What is no copy, or an old one, is removed.
+    pub fn attached(
+        request: &Request,
+        settings: &Settings,
+        packages: &mut [Package],
+        archives: &[Archive],
+    ) -> Option<Self> {
         request.cache.as_ref()?;
-        Self::open(settings.state.with_file_name(DIRECTORY)).ok()
+        let copies = Self::open(settings.state.with_file_name(DIRECTORY)).ok()?;
+        copies.attach(packages, archives);
+        Some(copies)
     }
 
     fn open(directory: PathBuf) -> io::Result<Self> {
@@ -153,7 +160,7 @@ impl Recompressed {
 
     /// Has packages read from their copies, and notes of all that they were used. Copies are going to be made of
     /// those that were used before.
-    pub fn attach(&self, packages: &mut [Package], archives: &[Archive]) {
+    fn attach(&self, packages: &mut [Package], archives: &[Archive]) {
         let key = |name: &str, version: &str, architecture: &str| {
             (name.to_owned(), version.to_owned(), architecture.to_owned())
         };
