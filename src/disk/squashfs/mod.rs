@@ -1,5 +1,7 @@
 //! squashfs, made by `mksquashfs` straight into its place in the image.
 
+mod attributes;
+
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -107,6 +109,7 @@ impl Squashfs {
                     .args(["-offset".to_owned(), place.offset.to_string()]);
                 host.run(command)
                     .map_err(|e| failed_writing(e, place.file, volume))?;
+                settle(place.file, place.offset, Path::new("mksquashfs"))
             }
             // Whatever the program is, it need not know how to write into the middle of a file.
             Some(program) => {
@@ -114,15 +117,13 @@ impl Squashfs {
                 let made = host
                     .run(self.command(volume, &part))
                     .map_err(|e| failed_writing(e, &part, volume))
-                    .and_then(|_| used(&part, 0, program))
-                    .and_then(|size| sparse::copy_into(&part, place, size));
+                    .and_then(|_| settle(&part, 0, program))
+                    .and_then(|size| sparse::copy_into(&part, place, size).map(|()| size));
                 // The scratch directory goes in any case; this frees its space earlier.
                 let _ = fs::remove_file(&part);
-                made?;
+                made
             }
         }
-        let program = self.program.as_deref().unwrap_or(Path::new("mksquashfs"));
-        used(place.file, place.offset, program)
     }
 
     /// The command line that makes a file system of its own in `output`.
@@ -134,7 +135,8 @@ impl Squashfs {
             .args(["-noappend", "-no-progress", "-quiet", "-exit-on-error"])
             .args(["-mem", MEMORY]);
         command = match self.compress {
-            Some(algorithm) => command.args(algorithm.arguments()),
+            // Attributes are sorted afterwards. They are few bytes: each file has the same as many others.
+            Some(algorithm) => command.args(algorithm.arguments()).arg("-noX"),
             None => command.args(["-noI", "-noD", "-noF", "-noX"]),
         };
         if let Some(latest) = volume.latest {
@@ -145,10 +147,19 @@ impl Squashfs {
     }
 }
 
+/// Sorts the attributes in the squashfs at an offset of a file. Returns its size in bytes, in whole blocks.
+fn settle(path: &Path, offset: u64, program: &Path) -> Result<u64, DiskError> {
+    let mut options = File::options();
+    let file = options.read(true).write(true).open(path);
+    let file = file.map_err(DiskError::io("open", path))?;
+    used(&file, path, offset, program)?;
+    attributes::sort(&file, offset).map_err(DiskError::io("write", path))?;
+    used(&file, path, offset, program)
+}
+
 /// The size in bytes of the squashfs at an offset of a file, in whole blocks.
-fn used(path: &Path, offset: u64, program: &Path) -> Result<u64, DiskError> {
+fn used(file: &File, path: &Path, offset: u64, program: &Path) -> Result<u64, DiskError> {
     let mut start = [0; 96];
-    let file = File::open(path).map_err(DiskError::io("open", path))?;
     let length = file.metadata().map_err(DiskError::io("read", path))?.len();
     let read = file.read_exact_at(&mut start, offset);
     let mut number = [0; 8];
