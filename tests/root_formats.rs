@@ -18,9 +18,10 @@ use mkosi::disk::{
     Architecture, Content, DiskSpec, FileSystem, Files, Filling, Partition, PartitionKind, Seed,
     Size, Slot,
 };
+use rustix::fs::{XattrFlags, lsetxattr};
 use uuid::Uuid;
 
-use trees::{assemble, awkward_tree, count, describe, host, paths, text, tool};
+use trees::{assemble, awkward_tree, count, describe, host, paths, text, tool, xattrs};
 
 const EXT4: FileSystem = FileSystem::Ext4;
 const XFS: FileSystem = FileSystem::Xfs;
@@ -186,7 +187,7 @@ fn expected(file_system: &str, tree: &Path) -> BTreeMap<PathBuf, String> {
         }
         match loss {
             Loss::Attribute(attribute) => {
-                let found = trees::xattrs(&tree.join(path));
+                let found = xattrs(&tree.join(path));
                 let value = &found[std::ffi::OsStr::new(attribute)];
                 let entry = format!("{attribute:?}: {value:?}");
                 let last = found.keys().next_back().unwrap().to_str() == Some(attribute);
@@ -319,6 +320,45 @@ fn root_every_format_holds_the_tree() {
         let used = metadata.blocks() * 512;
         assert!(used < 80 << 20, "{file_system:?}: {used}");
         fs::remove_file(&image).unwrap();
+    }
+}
+
+/// The kernel and unsquashfs read the table of attributes, of several blocks, that is written anew.
+#[test]
+fn root_squashfs_holds_more_attributes_than_a_block() {
+    let tree = tempfile::tempdir().unwrap();
+    for number in 0..1500_u32 {
+        let path = tree.path().join(number.to_string());
+        fs::write(&path, "").unwrap();
+        let name = format!("user.{number}");
+        // Some are several times the same, and longer than what is kept beside its name.
+        let long = vec![b'a' + (number / 100) as u8; 3000];
+        let own = format!("a value of {number}");
+        for (name, value) in [
+            ("user.same", b"the same value".as_slice()),
+            (&name, own.as_bytes()),
+            ("trusted.long", &long),
+            ("user.again", b"the same value"),
+        ] {
+            lsetxattr(&path, name, value, XattrFlags::empty()).unwrap();
+        }
+    }
+    let file_system = squashfs(Some(squashfs::Algorithm::Quick));
+    let spec = root(file_system.clone(), Size::Automatic, count(tree.path()));
+    let output = tempfile::tempdir().unwrap();
+    let image = output.path().join("image.raw");
+    let assembled = assemble(&spec, tree.path(), &image, &host()).unwrap();
+    let slot = assembled.layout.slot(PartitionKind::Root).unwrap();
+    let mounted = Mounted::new(&file_system, &image, slot);
+    let unpacked = output.path().join("unpacked");
+    let part = part(&image, slot);
+    tool("unsquashfs", &["-d", text(&unpacked), text(&part)]);
+    for number in 0..1500 {
+        let name = number.to_string();
+        let expected = xattrs(&tree.path().join(&name));
+        assert_eq!(expected.len(), 4);
+        assert_eq!(xattrs(&mounted.path().join(&name)), expected, "{name}");
+        assert_eq!(xattrs(&unpacked.join(&name)), expected, "{name}");
     }
 }
 

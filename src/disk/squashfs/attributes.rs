@@ -10,10 +10,9 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-use super::GRAIN;
+use super::{BYTES_USED, GRAIN};
 
-/// Where the superblock says how many bytes are used, and where the table is.
-const BYTES_USED: u64 = 40;
+/// Where the superblock says where the table is.
 const TABLE: u64 = 56;
 /// What it says where there is none (`SQUASHFS_INVALID_BLK`).
 const NONE: u64 = u64::MAX;
@@ -88,7 +87,8 @@ pub(super) fn sort(file: &File, offset: u64) -> io::Result<bool> {
     Ok(true)
 }
 
-fn number_at(file: &File, at: u64) -> io::Result<u64> {
+/// The number at a place of a file.
+pub(super) fn number_at(file: &File, at: u64) -> io::Result<u64> {
     let mut bytes = [0; 8];
     file.read_exact_at(&mut bytes, at)?;
     Ok(u64::from_le_bytes(bytes))

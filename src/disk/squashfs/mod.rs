@@ -55,9 +55,11 @@ impl Algorithm {
 /// How much memory mksquashfs may use for its queues; otherwise a quarter of the machine's.
 const MEMORY: &str = "512M";
 /// The first bytes of a squashfs (`SQUASHFS_MAGIC`), little-endian.
-const MAGIC: &[u8] = b"hsqs";
+const MAGIC: [u8; 4] = *b"hsqs";
+/// Bytes of the superblock.
+const SUPERBLOCK: u64 = 96;
 /// Where the superblock says how many bytes are used.
-const BYTES_USED: usize = 40;
+const BYTES_USED: u64 = 40;
 /// Sizes are multiples of this.
 const GRAIN: u64 = 4096;
 
@@ -159,21 +161,21 @@ fn settle(path: &Path, offset: u64, program: &Path) -> Result<u64, DiskError> {
 
 /// The size in bytes of the squashfs at an offset of a file, in whole blocks.
 fn used(file: &File, path: &Path, offset: u64, program: &Path) -> Result<u64, DiskError> {
-    let mut start = [0; 96];
     let length = file.metadata().map_err(DiskError::io("read", path))?.len();
-    let read = file.read_exact_at(&mut start, offset);
-    let mut number = [0; 8];
-    number.copy_from_slice(&start[BYTES_USED..BYTES_USED + 8]);
-    let used = u64::from_le_bytes(number);
-    let whole = used
-        .checked_add(offset)
-        .is_some_and(|end| end <= length && used >= start.len() as u64);
-    if read.is_err() || !start.starts_with(MAGIC) || !whole {
-        return Err(DiskError::Unexpected {
+    let mut magic = [0; MAGIC.len()];
+    let used = file
+        .read_exact_at(&mut magic, offset)
+        .and_then(|()| attributes::number_at(file, offset + BYTES_USED));
+    let is_whole = |used: &u64| {
+        let end = used.checked_add(offset);
+        *used >= SUPERBLOCK && end.is_some_and(|end| end <= length)
+    };
+    match used.ok().filter(is_whole) {
+        Some(used) if magic == MAGIC => Ok(used.next_multiple_of(GRAIN)),
+        _ => Err(DiskError::Unexpected {
             program: program.display().to_string(),
             path: path.to_owned(),
             what: "it is no squashfs",
-        });
+        }),
     }
-    Ok(used.next_multiple_of(GRAIN))
 }
